@@ -1,0 +1,1 @@
+//! Public data sets, each with its licence and its traps.

@@ -1,0 +1,83 @@
+//! Counts what goes in and what does not.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use features::{EntityHistory, EntityTiles, FailureEvent, Split};
+use survival::Outcome;
+
+use super::labels::Cut;
+use crate::manifest::Counts;
+
+/// Running counts of a build.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    counts: Counts,
+    groups: BTreeSet<String>,
+    groups_of_split: BTreeMap<Split, BTreeSet<String>>,
+}
+
+impl Tally {
+    /// A cut left out by this rule.
+    pub(super) fn exclude(&mut self, rule: &str) {
+        *self.counts.excluded.entry(rule.to_owned()).or_default() += 1;
+    }
+
+    /// One history, the failures that are its own, its tiles and its rows.
+    pub(super) fn history(
+        &mut self,
+        history: &EntityHistory,
+        own: &[&FailureEvent],
+        tiles: &EntityTiles,
+        cuts: &[Cut],
+        causes: &[String],
+    ) {
+        let counts = &mut self.counts;
+        counts.entities += 1;
+        counts.late_samples += tiles.late();
+        counts.duplicate_samples += tiles.duplicates();
+        for event in own {
+            *counts.events_by_cause.entry(event.cause().to_owned()).or_default() += 1;
+        }
+        if own.is_empty() {
+            *counts.ends_by_reason.entry(history.end.name().to_owned()).or_default() += 1;
+        }
+        self.groups.insert(history.group.clone());
+        let mut seen = BTreeSet::new();
+        for cut in cuts {
+            counts.rows += 1;
+            let part = counts.splits.entry(cut.split.name().to_owned()).or_default();
+            part.rows += 1;
+            if seen.insert(cut.split) {
+                part.entities += 1;
+                self.groups_of_split.entry(cut.split).or_default().insert(history.group.clone());
+            }
+            let (first, last) = counts.as_of_range.unwrap_or((cut.as_of, cut.as_of));
+            counts.as_of_range = Some((first.min(cut.as_of), last.max(cut.as_of)));
+            match cut.label.observation.outcome() {
+                Outcome::Failed(cause) => {
+                    counts.failures += 1;
+                    part.failures += 1;
+                    let name = causes.get(usize::from(cause.0)).cloned().unwrap_or_default();
+                    *counts.rows_by_cause.entry(name).or_default() += 1;
+                }
+                Outcome::Censored(reason) => {
+                    *counts.rows_by_censor_reason.entry(reason.name().to_owned()).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    /// The counts, with what the source itself left out.
+    pub(super) fn finish(mut self, skipped: BTreeMap<String, u64>) -> Counts {
+        self.counts.groups = self.groups.len() as u64;
+        for (split, groups) in &self.groups_of_split {
+            if let Some(part) = self.counts.splits.get_mut(split.name()) {
+                part.groups = groups.len() as u64;
+            }
+        }
+        for (rule, count) in skipped {
+            *self.counts.excluded.entry(rule).or_default() += count;
+        }
+        self.counts
+    }
+}

@@ -1,0 +1,25 @@
+//! Where data comes from and rests.
+//!
+//! A [`source::Source`] hands over entity histories: the fleet [`simulator`] or a public [`benchmark`].
+//! [`builder::build`] turns them, in one streaming pass, into a folder of Parquet files with a
+//! [`manifest`] and a [`card`]; [`dataset::Dataset`] opens, verifies and describes such a folder.
+
+pub mod benchmark;
+pub mod builder;
+pub mod card;
+pub mod dataset;
+pub mod error;
+pub mod manifest;
+mod parquet_file;
+pub mod progress;
+pub mod simulator;
+pub mod source;
+mod staging;
+
+pub use builder::{Built, build};
+pub use dataset::{Dataset, Description, VerifyReport};
+pub use error::{DatasetError, Result};
+pub use manifest::Manifest;
+pub use progress::{Progress, Silent};
+pub use simulator::{Simulator, SimulatorConfig};
+pub use source::{BuildPlan, Cuts, Source, SplitRule};

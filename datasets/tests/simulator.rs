@@ -1,0 +1,147 @@
+//! The simulated fleet: known hazard recovered, same seed same bytes, controls that hold nothing.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use datasets::simulator::World;
+use datasets::{Dataset, Silent, Simulator, SimulatorConfig, build};
+use survival::{Observation, SurvivalCurve};
+
+fn small(world: World) -> SimulatorConfig {
+    SimulatorConfig { world, workloads: 40, hours: 144, cut_every_minutes: 24 * 60, ..SimulatorConfig::default() }
+}
+
+fn built(config: SimulatorConfig, dir: &Path) -> Dataset {
+    build(&mut Simulator::new(config).unwrap(), dir, &Silent).unwrap();
+    Dataset::open(dir).unwrap()
+}
+
+/// Share of comparable pairs in which the one with the higher risk fails first (Harrell).
+fn concordance(observations: &[&Observation], risks: &[f64]) -> f64 {
+    let (mut concordant, mut comparable) = (0.0, 0.0);
+    for (i, first) in observations.iter().enumerate().filter(|(_, o)| o.failed()) {
+        for (j, second) in observations.iter().enumerate() {
+            if second.duration() > first.duration() {
+                comparable += 1.0;
+                if risks[i] > risks[j] {
+                    concordant += 1.0;
+                } else if risks[i] == risks[j] {
+                    concordant += 0.5;
+                }
+            }
+        }
+    }
+    concordant / comparable
+}
+
+#[test]
+fn failures_follow_the_mean_true_curve() {
+    for world in [World::LogLinear, World::Interaction] {
+        let folder = tempfile::tempdir().unwrap();
+        let dataset = built(SimulatorConfig { seed: 11, ..small(world) }, &folder.path().join("set"));
+        let rows = dataset.rows().unwrap();
+        let truth = dataset.truth().unwrap().unwrap();
+        assert_eq!(rows.rows(), truth.len());
+        let n = truth.len() as f64;
+        // One cut a day and no horizon beyond a day: no failure is counted twice.
+        let curve = survival::nonparametric::KaplanMeier::fit(&rows.observations).unwrap();
+        for (edge, &time) in dataset.grid().edges().iter().enumerate().skip(1) {
+            let expected = truth.iter().map(|c| c.survival()[edge]).sum::<f64>() / n;
+            let seen = curve.survival_at(time);
+            // Four binomial deviations; a quarter of the rows is censored within a day.
+            let band = 4.0 * (expected * (1.0 - expected) / (0.75 * n)).sqrt();
+            assert!((seen - expected).abs() < band, "{world:?} at {time} h: {seen} against {expected} ± {band}, {n} rows");
+        }
+    }
+}
+
+#[test]
+fn same_seed_gives_the_same_bytes_and_another_seed_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = SimulatorConfig { workloads: 8, ..small(World::Interaction) };
+    built(config.clone(), &folder.path().join("a"));
+    built(config.clone(), &folder.path().join("b"));
+    built(SimulatorConfig { seed: 2, ..config }, &folder.path().join("c"));
+    for file in ["rows/part-00000.parquet", "events.parquet", "truth.parquet", "dataset.json", "README.md"] {
+        let read = |name: &str| std::fs::read(folder.path().join(name).join(file)).unwrap();
+        assert!(read("a") == read("b"), "{file} differs between equal builds");
+        assert!(read("a") != read("c"), "{file} is the same for another seed");
+    }
+}
+
+#[test]
+fn the_oracle_ranks_and_the_control_does_not() {
+    for world in [World::LogLinear, World::Interaction] {
+        let folder = tempfile::tempdir().unwrap();
+        let dataset = built(small(world), &folder.path().join("set"));
+        let rows = dataset.rows().unwrap();
+        let truth = dataset.truth().unwrap().unwrap();
+        let observations: Vec<&Observation> = rows.observations.iter().collect();
+        let risk = |curve: &SurvivalCurve| 1.0 - curve.survival()[curve.survival().len() - 1];
+        let risks: Vec<f64> = truth.iter().map(risk).collect();
+        let oracle = concordance(&observations, &risks);
+        assert!(oracle > 0.72, "{world:?}: oracle ranks only {oracle}");
+
+        let control = built(SimulatorConfig { permute_labels: true, ..small(world) }, &folder.path().join("control"));
+        assert!(control.truth().unwrap().is_none(), "a control has no truth");
+        assert_eq!(control.manifest().permuted_labels, Some(1));
+        let shuffled = control.rows().unwrap();
+        assert_eq!(shuffled.features.flat().len(), rows.features.flat().len());
+        let observations: Vec<&Observation> = shuffled.observations.iter().collect();
+        let chance = concordance(&observations, &risks);
+        assert!((chance - 0.5).abs() < 0.07, "{world:?}: the control ranks {chance}");
+        let multiset = |observations: &[Observation]| {
+            let mut counts = BTreeMap::new();
+            for observation in observations {
+                *counts.entry(format!("{observation:?}")).or_insert(0) += 1;
+            }
+            counts
+        };
+        assert_eq!(multiset(&shuffled.observations), multiset(&rows.observations));
+    }
+}
+
+#[test]
+fn a_group_is_never_in_two_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = built(small(World::LogLinear), &folder.path().join("set")).rows().unwrap();
+    let mut parts = BTreeMap::new();
+    for (group, split) in rows.groups.iter().zip(&rows.splits) {
+        assert_eq!(parts.entry(group.clone()).or_insert(*split), split, "{group}");
+    }
+}
+
+#[test]
+fn a_config_that_contradicts_itself_is_refused_with_both_values() {
+    let error = Simulator::new(SimulatorConfig { cut_every_minutes: 7, ..SimulatorConfig::default() }).unwrap_err();
+    assert!(error.to_string().contains("cut_every_minutes (7)"), "{error}");
+    let error = Simulator::new(SimulatorConfig { nodes: 0, ..SimulatorConfig::default() }).unwrap_err();
+    assert!(error.to_string().contains("nodes (0)"), "{error}");
+    let unknown: Result<SimulatorConfig, _> = serde_json::from_str(r#"{"world":"interaction","wrokloads":3}"#);
+    assert!(unknown.unwrap_err().to_string().contains("wrokloads"));
+}
+
+#[test]
+#[ignore = "prints sizes and times of the default fleets"]
+fn default_fleets() {
+    for world in [World::LogLinear, World::Interaction] {
+        let folder = tempfile::tempdir().unwrap();
+        let begin = Instant::now();
+        let config = SimulatorConfig { world, ..SimulatorConfig::default() };
+        let dataset = built(config, &folder.path().join("set"));
+        println!("{world:?}: built in {:.1?}", begin.elapsed());
+        let begin = Instant::now();
+        let rows = dataset.rows().unwrap();
+        let truth = dataset.truth().unwrap().unwrap();
+        println!("read in {:.1?}, {:?}", begin.elapsed(), dataset.manifest().files);
+        println!("{}", dataset.describe().unwrap());
+        let every: Vec<usize> = (0..rows.rows()).step_by(4).collect();
+        let observations: Vec<&Observation> = every.iter().map(|&row| &rows.observations[row]).collect();
+        for edge in [2, 8, 18] {
+            let risks: Vec<f64> = every.iter().map(|&row| 1.0 - truth[row].survival()[edge]).collect();
+            println!("oracle concordance by risk at {} h: {:.4}", dataset.grid().edges()[edge], concordance(&observations, &risks));
+        }
+        dataset.verify(&Silent).unwrap();
+    }
+}

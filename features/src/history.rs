@@ -1,0 +1,43 @@
+//! Everything known about one entity key: what was measured, what failed, how watching ended.
+
+use std::collections::BTreeMap;
+
+use survival::CensorReason;
+
+use crate::entity::Entity;
+use crate::event::FailureEvent;
+use crate::sample::Sample;
+
+/// One entity as a source hands it over; memory is bounded by one of these at a time.
+#[derive(Debug, Clone)]
+pub struct EntityHistory {
+    /// Who.
+    pub entity: Entity,
+    /// The unit that is split and bootstrapped together: workload, run, rack, or the entity itself.
+    pub group: String,
+    /// Attributes known at birth (requests, quality of service, …).
+    pub attributes: BTreeMap<String, f64>,
+    /// When it came to life, if known; may lie before the first sample (left truncation).
+    pub born: Option<i64>,
+    /// From when it was watched.
+    pub observed_from: i64,
+    /// Until when it was watched.
+    pub observed_until: i64,
+    /// Why watching ended, should no failure have ended it.
+    pub end: CensorReason,
+    /// Sorted by (metric, time).
+    pub samples: Vec<Sample>,
+    /// Sorted by `t_high`.
+    pub events: Vec<FailureEvent>,
+    /// Stretches without any sample, longer than the gap rule allows, as (last sample, next sample).
+    pub gaps: Vec<(i64, i64)>,
+}
+
+/// Stretches longer than `longest` between consecutive sample times of any metric.
+#[must_use]
+pub fn gaps(samples: &[Sample], longest: i64) -> Vec<(i64, i64)> {
+    let mut times: Vec<i64> = samples.iter().map(Sample::time).collect();
+    times.sort_unstable();
+    times.dedup();
+    times.windows(2).filter(|pair| pair[1] - pair[0] > longest).map(|pair| (pair[0], pair[1])).collect()
+}

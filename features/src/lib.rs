@@ -1,0 +1,36 @@
+//! Samples and events to model input; pure functions, no I/O, no clock, no async.
+//!
+//! A source row passes [`mapping`] and becomes a [`Sample`](sample::Sample) of the [`catalogue`];
+//! [`event`] derives failures from states; samples become [`tile`]s, tiles become rows in [`window`],
+//! rows get their labels in [`label`] and their part in [`split`]; [`normalizer`] turns rows into the
+//! [`Design`](normalizer::Design) every model reads. [`spec`] declares all of it and its hash travels along.
+
+pub mod batch;
+pub mod catalogue;
+pub mod entity;
+pub mod error;
+pub mod event;
+pub mod history;
+pub mod label;
+pub mod mapping;
+pub mod normalizer;
+pub mod sample;
+pub mod schema;
+pub mod spec;
+pub mod split;
+pub mod tile;
+pub mod window;
+
+pub use batch::{FeatureBatch, LabeledBatch};
+pub use catalogue::{Catalogue, MetricDefinition, MetricId, MetricKind};
+pub use entity::{Entity, EntityKind};
+pub use error::{FeatureError, Result};
+pub use event::FailureEvent;
+pub use history::EntityHistory;
+pub use label::{Exclusion, Label};
+pub use normalizer::{Design, Normalizer};
+pub use sample::{Reading, Sample};
+pub use spec::{FeatureSpec, TimeAxis};
+pub use split::Split;
+pub use tile::Tile;
+pub use window::{EntityTiles, Facts, RowAssembler};

@@ -1,0 +1,18 @@
+//! Fit, evaluate, compare, report. Burn with autodiff.
+//!
+//! A run reads its [`config`], normalises every part with what the training part taught ([`fitted`]), fits the
+//! network in [`fit`] (loss in [`loss`], resume in [`checkpoint`]) or a classical rival, calibrates it, and
+//! writes a bundle. [`evaluate`] judges any number of models on the same rows.
+
+pub mod checkpoint;
+pub mod config;
+pub mod error;
+pub mod evaluate;
+pub mod fit;
+pub mod fitted;
+pub mod loss;
+
+pub use config::TrainConfig;
+pub use error::{Result, TrainError};
+pub use evaluate::{EvaluateConfig, Evaluation, evaluate};
+pub use fitted::{FittedModel, Parts, Prepared, fit_model, prepare};
