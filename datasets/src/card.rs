@@ -16,7 +16,11 @@ pub fn render(manifest: &Manifest) -> String {
 
 fn write_card(out: &mut String, manifest: &Manifest) -> std::fmt::Result {
     let counts = &manifest.counts;
-    writeln!(out, "---\npretty_name: {:?}\nconfigs:\n- config_name: rows\n  default: true\n  data_files: rows/*.parquet", manifest.title)?;
+    writeln!(
+        out,
+        "---\npretty_name: {:?}\nconfigs:\n- config_name: rows\n  default: true\n  data_files: rows/*.parquet",
+        manifest.title
+    )?;
     writeln!(out, "- config_name: events\n  data_files: events.parquet")?;
     if manifest.has_truth {
         writeln!(out, "- config_name: truth\n  data_files: truth.parquet")?;
@@ -38,7 +42,11 @@ fn write_card(out: &mut String, manifest: &Manifest) -> std::fmt::Result {
     table(out, "end without failure", "histories", &counts.ends_by_reason)?;
     table(out, "censoring", "rows", &counts.rows_by_censor_reason)?;
     table(out, "left out", "cuts or records", &counts.excluded)?;
-    writeln!(out, "Late samples left out: {}. Identical duplicates dropped: {}.\n", counts.late_samples, counts.duplicate_samples)?;
+    writeln!(
+        out,
+        "Late samples left out: {}. Identical duplicates dropped: {}.\n",
+        counts.late_samples, counts.duplicate_samples
+    )?;
 
     let unit = manifest.grid.unit().short();
     writeln!(out, "## Time\n")?;

@@ -105,7 +105,8 @@ impl Dataset {
         let named = |path: &Path| DatasetError::feature(path.display().to_string());
         let empty = FeatureBatch::try_new(spec, spec.hash(), Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut features = empty.map_err(named(&self.dir))?;
-        let (mut observations, mut known_alive, mut groups, mut splits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut observations, mut known_alive, mut groups, mut splits) =
+            (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for file in self.manifest.parts() {
             let path = self.dir.join(&file.path);
             for batch in self.batches(&path, Some(&schema::row_schema(spec)))? {
@@ -134,7 +135,8 @@ impl Dataset {
         let mut curves = Vec::new();
         for batch in self.batches(&path, None)? {
             let batch = batch?;
-            let column = batch.column_by_name(TRUTH_COLUMN).filter(|c| c.data_type() == &DataType::FixedSizeBinary(width));
+            let column =
+                batch.column_by_name(TRUTH_COLUMN).filter(|c| c.data_type() == &DataType::FixedSizeBinary(width));
             let column = column.ok_or_else(|| DatasetError::Column {
                 path: path.clone(),
                 column: TRUTH_COLUMN.to_owned(),

@@ -109,7 +109,9 @@ pub enum DatasetError {
         reason: String,
     },
     /// A layout of another time.
-    #[error("{path}: schema_version is {found}, this build reads {expected}; rebuild the data set or use a matching build")]
+    #[error(
+        "{path}: schema_version is {found}, this build reads {expected}; rebuild the data set or use a matching build"
+    )]
     SchemaVersion {
         /// Which manifest.
         path: PathBuf,

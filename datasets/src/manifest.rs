@@ -143,14 +143,19 @@ impl Manifest {
         let value: serde_json::Value =
             serde_json::from_slice(&bytes).map_err(|error| refuse(format!("not JSON: {error}")))?;
         let version = value.get("schema_version").cloned().unwrap_or_default();
-        if version != serde_json::Value::from(SCHEMA_VERSION) {
+        if version != SCHEMA_VERSION {
             return Err(DatasetError::SchemaVersion { path, found: version.to_string(), expected: SCHEMA_VERSION });
         }
         let manifest: Self = serde_json::from_slice(&bytes).map_err(|error| refuse(error.to_string()))?;
         manifest.spec.validate(&manifest.catalogue).map_err(DatasetError::feature(path.display()))?;
         let hash = manifest.spec.hash();
         if hash != manifest.spec_hash {
-            return Err(DatasetError::Disagrees { path, what: "hash of the spec", expected: manifest.spec_hash, got: hash });
+            return Err(DatasetError::Disagrees {
+                path,
+                what: "hash of the spec",
+                expected: manifest.spec_hash,
+                got: hash,
+            });
         }
         if manifest.files.iter().any(|file| file.path.split('/').any(|part| matches!(part, "" | "." | ".."))) {
             return Err(refuse("a file path leaves the data set".to_owned()));

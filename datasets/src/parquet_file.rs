@@ -73,8 +73,8 @@ impl<W: Write + Send> ParquetSink<W> {
         let sink = Digesting { inner, digest: Sha256::new(), bytes: 0 };
         // The embedded Arrow schema is left out: its metadata map has no fixed order, so equal data would give other bytes.
         let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true).with_properties(properties(schema));
-        let writer = ArrowWriter::try_new_with_options(sink, schema.clone(), options)
-            .map_err(DatasetError::parquet(&path))?;
+        let writer =
+            ArrowWriter::try_new_with_options(sink, schema.clone(), options).map_err(DatasetError::parquet(&path))?;
         Ok(Self { writer, path, rows: 0 })
     }
 

@@ -1,13 +1,15 @@
 //! A fleet of containers on nodes whose hazard is known.
 //!
-//! [`world`] draws what a container is like and how likely it fails, [`fleet`] lets it live, [`signal`]
-//! says what its metrics show, [`exposition`] names them as cAdvisor, kube-state-metrics and node_exporter
-//! do and maps them back. Failures reach the data set only through `features::event`, as in real life;
-//! the true curves go to a file of their own and never into a feature.
+//! `world` draws what a container is like and how likely it fails, `life` lets it live and `fleet` runs
+//! them all; `signal` says what its metrics show, `scrape` and `exposition` name them as cAdvisor,
+//! kube-state-metrics and node_exporter do and map them back. Failures reach the data set only through
+//! `features::event`, as in real life; the true curves go to a file of their own and never into a feature.
 
 mod exposition;
 mod fleet;
+mod life;
 mod plan;
+mod scrape;
 mod signal;
 mod world;
 
@@ -85,7 +87,11 @@ impl SimulatorConfig {
             ));
         }
         if !(48..=24 * 366).contains(&self.hours) {
-            return refuse(format!("hours ({}) must be 48 to {}: twice the longest horizon at least", self.hours, 24 * 366));
+            return refuse(format!(
+                "hours ({}) must be 48 to {}: twice the longest horizon at least",
+                self.hours,
+                24 * 366
+            ));
         }
         if self.cut_every_minutes == 0 || !self.cut_every_minutes.is_multiple_of(5) {
             return refuse(format!("cut_every_minutes ({}) must be a multiple of 5, the tile", self.cut_every_minutes));

@@ -35,7 +35,8 @@ impl Staging {
         let Some(lock) = try_lock(&lock_path)? else { return Err(DatasetError::Busy { path }) };
         let staging = Self { path, lock_path, _lock: lock, published: false };
         if staging.path.exists() {
-            fs::remove_dir_all(&staging.path).map_err(DatasetError::io(&staging.path, "remove the folder of a dead run"))?;
+            fs::remove_dir_all(&staging.path)
+                .map_err(DatasetError::io(&staging.path, "remove the folder of a dead run"))?;
         }
         fs::create_dir(&staging.path).map_err(DatasetError::io(&staging.path, "create the folder"))?;
         Ok(staging)

@@ -1,11 +1,15 @@
 //! The simulated fleet: known hazard recovered, same seed same bytes, controls that hold nothing.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
 use datasets::simulator::World;
 use datasets::{Dataset, Silent, Simulator, SimulatorConfig, build};
+use features::{LabeledBatch, Normalizer, Split};
+use ndarray::Array2;
+use survival::cox::{CoxModel, CoxOptions};
 use survival::{Observation, SurvivalCurve};
 
 fn small(world: World) -> SimulatorConfig {
@@ -24,11 +28,11 @@ fn concordance(observations: &[&Observation], risks: &[f64]) -> f64 {
         for (j, second) in observations.iter().enumerate() {
             if second.duration() > first.duration() {
                 comparable += 1.0;
-                if risks[i] > risks[j] {
-                    concordant += 1.0;
-                } else if risks[i] == risks[j] {
-                    concordant += 0.5;
-                }
+                concordant += match risks[i].total_cmp(&risks[j]) {
+                    Ordering::Greater => 1.0,
+                    Ordering::Equal => 0.5,
+                    Ordering::Less => 0.0,
+                };
             }
         }
     }
@@ -51,7 +55,10 @@ fn failures_follow_the_mean_true_curve() {
             let seen = curve.survival_at(time);
             // Four binomial deviations; a quarter of the rows is censored within a day.
             let band = 4.0 * (expected * (1.0 - expected) / (0.75 * n)).sqrt();
-            assert!((seen - expected).abs() < band, "{world:?} at {time} h: {seen} against {expected} ± {band}, {n} rows");
+            assert!(
+                (seen - expected).abs() < band,
+                "{world:?} at {time} h: {seen} against {expected} ± {band}, {n} rows"
+            );
         }
     }
 }
@@ -102,6 +109,80 @@ fn the_oracle_ranks_and_the_control_does_not() {
     }
 }
 
+/// Concordance on the test part of a Cox model fitted on the training part, and of the oracle there.
+fn cox_and_oracle(dataset: &Dataset, columns: impl Fn(&LabeledBatch) -> Array2<f64>) -> (f64, f64) {
+    let rows = dataset.rows().unwrap();
+    let truth = dataset.truth().unwrap().unwrap();
+    let (train, test) = (rows.part(Split::Train), rows.part(Split::Test));
+    let options = CoxOptions { ridge: 1.0, ..CoxOptions::default() };
+    let model = CoxModel::fit(columns(&train).view(), &train.observations, &options).unwrap();
+    let risks: Vec<f64> =
+        columns(&test).rows().into_iter().map(|row| model.linear_predictor(&row.to_vec()).unwrap()).collect();
+    let oracle: Vec<f64> = rows.rows_of(Split::Test).into_iter().map(|row| 1.0 - truth[row].survival()[18]).collect();
+    let observations: Vec<&Observation> = test.observations.iter().collect();
+    (concordance(&observations, &risks), concordance(&observations, &oracle))
+}
+
+/// Every column that the normaliser makes, summaries included.
+fn every_column(dataset: &Dataset) -> impl Fn(&LabeledBatch) -> Array2<f64> {
+    let train = dataset.rows().unwrap().part(Split::Train);
+    let normalizer = Normalizer::fit(dataset.spec(), &train.features).unwrap();
+    move |batch| {
+        let design = normalizer.design(&batch.features).unwrap();
+        let values = design.flat.iter().map(|&value| f64::from(value)).collect();
+        Array2::from_shape_vec((design.rows, design.width), values).unwrap()
+    }
+}
+
+/// The three interactions and the age, read from the raw window by somebody who knows the world.
+fn known_interactions(batch: &LabeledBatch) -> Array2<f64> {
+    let features = &batch.features;
+    let mut columns = Array2::zeros((features.rows(), 4));
+    for row in 0..features.rows() {
+        let window = features.sequence_row(row);
+        let channel = |index: usize| {
+            window
+                .chunks_exact(features.channels())
+                .map(|step| f64::from(step[index]))
+                .filter(|v| !v.is_nan())
+                .collect()
+        };
+        let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
+        let memory = (mean(channel(0)) - 0.5) / 0.13;
+        let cpu = (mean(channel(4)) / 3600.0 - 0.45) / 0.12;
+        let descriptors = mean(channel(6));
+        let class = (descriptors - 400.0).signum();
+        let cache: Vec<f64> = channel(2);
+        // A slow rise has many small steps up and few large ones down.
+        let cubes = cache.windows(2).map(|pair| (100.0 * (pair[1] - pair[0])).powi(3)).collect();
+        let flat = features.flat_row(row);
+        let tenant = 1.0 - 2.0 * f64::from(flat[11]);
+        columns[[row, 0]] = tenant * memory * cpu;
+        columns[[row, 1]] = class * (descriptors - 400.0 - 150.0 * class) / 30.0;
+        columns[[row, 2]] = -mean(cubes).signum();
+        columns[[row, 3]] = f64::from(flat[0]).max(1.0).ln();
+    }
+    columns
+}
+
+#[test]
+fn each_world_is_won_by_the_model_that_fits_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let log_linear = built(SimulatorConfig::default(), &folder.path().join("linear"));
+    let (cox, oracle) = cox_and_oracle(&log_linear, every_column(&log_linear));
+    println!("log-linear: Cox {cox:.4}, oracle {oracle:.4}");
+    assert!(oracle > 0.75 && cox > oracle - 0.03, "Cox {cox} is at home here, the oracle ranks {oracle}");
+
+    let config = SimulatorConfig { world: World::Interaction, ..SimulatorConfig::default() };
+    let interaction = built(config, &folder.path().join("interaction"));
+    let (cox, oracle) = cox_and_oracle(&interaction, every_column(&interaction));
+    println!("interaction: Cox {cox:.4}, oracle {oracle:.4}");
+    assert!(oracle > 0.75 && cox < 0.62, "Cox {cox} sees no main effects, the oracle ranks {oracle}");
+    let (known, oracle) = cox_and_oracle(&interaction, known_interactions);
+    println!("interaction: with the interactions known {known:.4}, oracle {oracle:.4}");
+    assert!(known > oracle - 0.05, "the window holds what the oracle knows: {known} of {oracle}");
+}
+
 #[test]
 fn a_group_is_never_in_two_parts() {
     let folder = tempfile::tempdir().unwrap();
@@ -140,7 +221,11 @@ fn default_fleets() {
         let observations: Vec<&Observation> = every.iter().map(|&row| &rows.observations[row]).collect();
         for edge in [2, 8, 18] {
             let risks: Vec<f64> = every.iter().map(|&row| 1.0 - truth[row].survival()[edge]).collect();
-            println!("oracle concordance by risk at {} h: {:.4}", dataset.grid().edges()[edge], concordance(&observations, &risks));
+            println!(
+                "oracle concordance by risk at {} h: {:.4}",
+                dataset.grid().edges()[edge],
+                concordance(&observations, &risks)
+            );
         }
         dataset.verify(&Silent).unwrap();
     }

@@ -1,1 +1,73 @@
-fn main(){}
+//! The one command a person types: parse, init logging, one match, exit code.
+
+mod args;
+mod bar;
+mod config_file;
+#[cfg(feature = "data")]
+mod dataset;
+#[cfg(all(feature = "train", feature = "serve", feature = "score", feature = "client"))]
+mod demo;
+#[cfg(feature = "train")]
+mod demo_real;
+mod device;
+#[cfg(feature = "train")]
+mod evaluate;
+mod exit;
+#[cfg(feature = "client")]
+mod predict;
+#[cfg(feature = "score")]
+mod score;
+#[cfg(feature = "serve")]
+mod serve;
+#[cfg(feature = "train")]
+mod train;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Args, Command};
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            let _ = error.print();
+            // `--help` and `--version` are answers; everything else is a usage error (sysexits EX_USAGE).
+            return if error.use_stderr() { ExitCode::from(exit::USAGE) } else { ExitCode::SUCCESS };
+        }
+    };
+    let level = match args.verbose {
+        0 => "warn",
+        1 => "info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::try_from_env("FOREWARN_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+
+    let result = match args.command {
+        #[cfg(all(feature = "train", feature = "serve", feature = "score", feature = "client"))]
+        Command::Demo(demo_args) => demo::run(demo_args),
+        #[cfg(feature = "data")]
+        Command::Dataset(dataset_args) => dataset::run(dataset_args),
+        #[cfg(feature = "train")]
+        Command::Train(train_args) => train::run(train_args),
+        #[cfg(feature = "train")]
+        Command::Evaluate(evaluate_args) => evaluate::run(evaluate_args),
+        #[cfg(feature = "score")]
+        Command::Score(score_args) => score::run(score_args),
+        #[cfg(feature = "serve")]
+        Command::Serve(serve_args) => serve::run(serve_args),
+        #[cfg(feature = "client")]
+        Command::Predict(predict_args) => predict::run(predict_args),
+        Command::Device(device_args) => device::run(device_args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("forewarn: {error:#}");
+            ExitCode::from(exit::code(&error))
+        }
+    }
+}

@@ -39,10 +39,6 @@ impl Admission {
         self.capacity - self.places.available_permits()
     }
 
-    pub(crate) fn capacity(&self) -> usize {
-        self.capacity
-    }
-
     /// Notes what a batch cost.
     pub(crate) fn note(&self, rows: usize, took: Duration) {
         let cost = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX) / u64::try_from(rows.max(1)).unwrap_or(1);

@@ -112,7 +112,10 @@ impl Queue {
             let now = Instant::now();
             let wake = match state.close(now, self.max_batch_rows, self.window) {
                 Close::Now => {
-                    let batch = state.take(now, self.max_batch_rows, &self.telemetry);
+                    let (batch, left_out) = state.take(now, self.max_batch_rows);
+                    for _ in 0..left_out {
+                        self.telemetry.cancelled("queue");
+                    }
                     if !batch.is_empty() {
                         return Next::Batch(batch);
                     }
@@ -124,9 +127,7 @@ impl Queue {
             state = match wake {
                 None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(time) if time <= now => return Next::Idle,
-                Some(time) => {
-                    self.changed.wait_timeout(state, time - now).unwrap_or_else(PoisonError::into_inner).0
-                }
+                Some(time) => self.changed.wait_timeout(state, time - now).unwrap_or_else(PoisonError::into_inner).0,
             };
         }
     }
@@ -155,16 +156,16 @@ impl State {
     }
 
     /// Rows for one batch, oldest first. A job nobody waits for any more, or whose time is up, is left out here, so
-    /// that it is never computed.
-    fn take(&mut self, now: Instant, max_rows: usize, telemetry: &Telemetry) -> Vec<Slice> {
-        let mut batch = Vec::new();
+    /// that it is never computed; such jobs are counted.
+    fn take(&mut self, now: Instant, max_rows: usize) -> (Vec<Slice>, usize) {
+        let (mut batch, mut left_out) = (Vec::new(), 0);
         let mut room = max_rows;
         while room > 0
             && let Some(front) = self.waiting.front_mut()
         {
             let left = front.job.features.rows() - front.next;
             if front.job.deadline <= now || front.job.reply.is_closed() {
-                telemetry.cancelled("queue");
+                left_out += 1;
                 self.rows -= left;
                 self.waiting.pop_front();
                 continue;
@@ -180,6 +181,91 @@ impl State {
                 self.waiting.pop_front();
             }
         }
-        batch
+        (batch, left_out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use features::spec::{FlatColumn, FlatSource, KERNEL_VERSION};
+    use features::{Entity, EntityKind, FeatureSpec, TimeAxis};
+    use survival::TimeUnit;
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+    use crate::admission::Admission;
+
+    fn rows(count: usize) -> FeatureBatch {
+        let spec = FeatureSpec {
+            kernel_version: KERNEL_VERSION,
+            time: TimeAxis { unit: TimeUnit::Cycles, ticks_per_unit: 1 },
+            tile: 1,
+            ingest_lag: 0,
+            longest_gap: 1,
+            flat: vec![FlatColumn { name: "age".to_owned(), source: FlatSource::Age }],
+            steps: 0,
+            step: 1,
+            channels: vec![],
+            regimes: vec![],
+            summaries: vec![],
+            catalogue_digest: String::new(),
+        };
+        let entity = Entity::try_new(EntityKind::Machine, "engine", "").unwrap();
+        FeatureBatch::try_new(&spec, String::new(), vec![entity; count], vec![0; count], vec![0.0; count], vec![])
+            .unwrap()
+    }
+
+    fn waiting(counts: &[usize], enqueued: Instant) -> State {
+        let admission = Admission::new(100);
+        let waiting = counts
+            .iter()
+            .map(|&count| {
+                // The receiver is leaked, so that the caller seems to wait for ever.
+                let (reply, answers) = unbounded_channel();
+                std::mem::forget(answers);
+                let deadline = enqueued + Duration::from_secs(1);
+                let job = Arc::new(Job { features: rows(count), deadline, enqueued, reply });
+                Waiting { job, next: 0, _places: admission.admit(count).unwrap() }
+            })
+            .collect();
+        State { waiting, rows: counts.iter().sum(), open: true }
+    }
+
+    const MS: Duration = Duration::from_millis(1);
+
+    #[test]
+    fn without_a_window_whatever_waits_goes_at_once() {
+        let now = Instant::now();
+        assert_eq!(waiting(&[1], now).close(now, 8, Duration::ZERO), Close::Now);
+        assert_eq!(waiting(&[], now).close(now, 8, Duration::ZERO), Close::Never);
+    }
+
+    #[test]
+    fn a_window_ends_with_the_oldest_row_or_a_full_batch() {
+        let now = Instant::now();
+        assert_eq!(waiting(&[1, 3], now).close(now + MS, 8, 2 * MS), Close::At(now + 2 * MS));
+        assert_eq!(waiting(&[1, 3], now).close(now + 2 * MS, 8, 2 * MS), Close::Now);
+        assert_eq!(waiting(&[5, 3], now).close(now, 8, 2 * MS), Close::Now);
+    }
+
+    #[test]
+    fn jobs_are_taken_in_order_and_split_where_the_batch_is_full() {
+        let now = Instant::now();
+        let mut state = waiting(&[3, 6, 2], now);
+        let mut ranges = |max| state.take(now, max).0.into_iter().map(|slice| slice.rows).collect::<Vec<_>>();
+        assert_eq!(ranges(4), [0..3, 0..1]);
+        assert_eq!(ranges(4), [1..5]);
+        assert_eq!(ranges(4), [5..6, 0..2]);
+        assert!(ranges(4).is_empty());
+        assert_eq!(state.rows, 0);
+    }
+
+    #[test]
+    fn what_is_too_late_is_not_taken() {
+        let now = Instant::now();
+        let mut state = waiting(&[3, 6], now);
+        let (batch, left_out) = state.take(now + Duration::from_secs(1), 4);
+        assert!(batch.is_empty() && left_out == 2);
+        assert_eq!((state.rows, state.waiting.len()), (0, 0));
     }
 }

@@ -29,6 +29,8 @@ pub struct ServeConfig {
     pub key_bytes: usize,
     /// Size of a request message: 4096 rows of 256 columns.
     pub decode_limit_bytes: usize,
+    /// Announced bytes of all requests that are not decoded yet, so that many streams cannot claim all memory.
+    pub inflight_request_bytes: usize,
     /// Size of a response message.
     pub encode_limit_bytes: usize,
     /// Time a request has that names no deadline.
@@ -76,6 +78,7 @@ impl Default for ServeConfig {
             horizons_per_request: 32,
             key_bytes: 512,
             decode_limit_bytes: 4 << 20,
+            inflight_request_bytes: 512 << 20,
             encode_limit_bytes: 16 << 20,
             default_deadline_ms: 5_000,
             max_deadline_ms: 60_000,
@@ -147,6 +150,7 @@ impl ServeConfig {
         for (small, value, large, limit) in [
             ("max_batch_rows", self.max_batch_rows, "queue_capacity_rows", self.queue_capacity_rows),
             ("rows_per_request", self.rows_per_request, "queue_capacity_rows", self.queue_capacity_rows),
+            ("decode_limit_bytes", self.decode_limit_bytes, "inflight_request_bytes", self.inflight_request_bytes),
         ] {
             if value > limit {
                 return refuse(format!("{small} ({value}) is larger than {large} ({limit})"));

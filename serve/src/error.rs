@@ -6,6 +6,9 @@ use std::time::Duration;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Status};
 
+/// When to try again after [`ServeError::BytesFull`]: a message is decoded in far less, unless its sender stalls.
+const BYTES_PAUSE: Duration = Duration::from_millis(100);
+
 /// Errors of the server.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -92,6 +95,14 @@ pub enum ServeError {
         /// When room is likely.
         retry_after: Duration,
     },
+    /// No room for the bytes of this request now.
+    #[error("requests of {limit} bytes are on their way in (inflight_request_bytes), {announced} more do not fit; retry in {} ms", BYTES_PAUSE.as_millis())]
+    BytesFull {
+        /// Length the request announced.
+        announced: usize,
+        /// `inflight_request_bytes`.
+        limit: usize,
+    },
     /// The caller's time is up; whatever was left is not computed.
     #[error("deadline of {} ms passed before the answer was ready", allowed.as_millis())]
     DeadlineExceeded {
@@ -111,6 +122,7 @@ impl ServeError {
     pub(crate) fn reason(&self) -> &'static str {
         match self {
             Self::QueueFull { .. } => "queue_full",
+            Self::BytesFull { .. } => "bytes_full",
             Self::DeadlineExceeded { .. } => "deadline",
             Self::TooLarge { .. } => "too_large",
             Self::Draining => "draining",
@@ -123,7 +135,7 @@ impl ServeError {
             Self::NotFound { .. } => Code::NotFound,
             Self::SpecMismatch { .. } => Code::FailedPrecondition,
             Self::Invalid { .. } => Code::InvalidArgument,
-            Self::TooLarge { .. } | Self::QueueFull { .. } => Code::ResourceExhausted,
+            Self::TooLarge { .. } | Self::QueueFull { .. } | Self::BytesFull { .. } => Code::ResourceExhausted,
             Self::DeadlineExceeded { .. } => Code::DeadlineExceeded,
             Self::Draining => Code::Unavailable,
             Self::Bind { .. } | Self::Config { .. } | Self::Model { .. } | Self::Start { .. } => Code::Internal,
@@ -134,7 +146,12 @@ impl ServeError {
 impl From<ServeError> for Status {
     fn from(error: ServeError) -> Self {
         let mut status = Self::new(error.code(), error.to_string());
-        if let ServeError::QueueFull { retry_after, .. } = error {
+        let retry_after = match error {
+            ServeError::QueueFull { retry_after, .. } => Some(retry_after),
+            ServeError::BytesFull { .. } => Some(BYTES_PAUSE),
+            _ => None,
+        };
+        if let Some(retry_after) = retry_after {
             // gRPC A6: clients with a retry policy wait this long before they try again.
             let pause = MetadataValue::from(u64::try_from(retry_after.as_millis()).unwrap_or(u64::MAX));
             status.metadata_mut().insert("grpc-retry-pushback-ms", pause);

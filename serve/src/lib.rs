@@ -1,16 +1,19 @@
 //! Batched inference over gRPC.
 //!
-//! A connection is accepted by `transport`, which notes when a call arrived and how it ended. In `service` a request
-//! gets its deadline and passes `wire`, which turns messages into checked feature rows (raw windows through the same
-//! code as history) and keeps bad rows apart; `admission` gives its rows a place or refuses at once; `batcher` lines
-//! them up; `worker`, the one thread that owns the [`Predictor`], takes whatever waits, computes it together and
-//! answers by index range; and `wire` reads predictions from the curves. `telemetry`, `http` and `readiness` watch.
+//! A connection is accepted by `transport`; `grpc` notes when a call arrived and how it ended, and `budget` how many
+//! bytes are on their way in. In `service` a request gets its deadline and passes `wire`, which turns messages into
+//! checked feature rows (raw windows through the same code as history) and keeps bad rows apart; `admission` gives
+//! its rows a place or refuses at once; `batcher` lines them up; `worker`, the one thread that owns the
+//! [`Predictor`], takes whatever waits, computes it together and answers by index range; and `wire` reads predictions
+//! from the curves. `telemetry`, `http` and `readiness` watch.
 //! Start reading in `service`.
 
 mod admission;
 mod batcher;
+mod budget;
 pub mod config;
 pub mod error;
+mod grpc;
 mod http;
 mod readiness;
 mod service;
@@ -38,10 +41,11 @@ pub use error::{Result, ServeError};
 
 use admission::Admission;
 use batcher::Queue;
+use grpc::Grpc;
 use readiness::Readiness;
 use service::Risks;
 use telemetry::Telemetry;
-use transport::{Calls, Grpc};
+use transport::Calls;
 use wire::Wire;
 use worker::{Device, Surroundings};
 
@@ -158,8 +162,10 @@ fn routes(risks: Risks, reporter: HealthReporter, config: &ServeConfig) -> Resul
                 .register_encoded_file_descriptor_set(FILE_DESCRIPTOR_SET)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
-        let failed =
-            |error: tonic_reflection::server::Error| ServeError::Start { what: "reflection", reason: error.to_string() };
+        let failed = |error: tonic_reflection::server::Error| ServeError::Start {
+            what: "reflection",
+            reason: error.to_string(),
+        };
         routes = routes
             .add_service(describe().build_v1().map_err(failed)?)
             .add_service(describe().build_v1alpha().map_err(failed)?);

@@ -1,28 +1,19 @@
 //! Connections: our own accept loop, because tonic's neither ends while a client holds on nor aborts what is left.
 
-use std::convert::Infallible;
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
-use hyper::server::conn::{http1, http2};
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response, header::HeaderValue};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant as TokioInstant, sleep, sleep_until};
 use tonic::codegen::Service;
-use tonic::service::Routes;
-use tonic::{Code, Status};
-
-use crate::config::ServeConfig;
-use crate::service::Arrival;
-use crate::telemetry::Telemetry;
 
 /// Pause after a failed accept: the usual cause, too many open files, does not go away by asking again at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -48,7 +39,7 @@ where
             (listener.accept().await, slot)
         };
         tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => return tasks,
+            () = stopped(&mut stop) => return tasks,
             Some(_) = tasks.join_next() => {}
             (accepted, slot) = next => match accepted {
                 Ok((stream, _)) => {
@@ -69,6 +60,11 @@ where
     }
 }
 
+/// Resolves once the server stops, or whoever could stop it has gone.
+pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
 /// Waits for connections to end: all of them, or those with a call in flight, or until `limit`; then aborts the rest.
 pub(crate) async fn drain(mut connections: JoinSet<()>, calls: &Calls, limit: Duration) {
     let end = TokioInstant::now() + limit;
@@ -87,7 +83,11 @@ pub(crate) async fn drain(mut connections: JoinSet<()>, calls: &Calls, limit: Du
     }
     let left = connections.len();
     if left > 0 {
-        tracing::warn!(connections = left, calls = calls.in_flight(), "closing connections that did not end by themselves");
+        tracing::warn!(
+            connections = left,
+            calls = calls.in_flight(),
+            "closing connections that did not end by themselves"
+        );
     }
     connections.shutdown().await;
 }
@@ -101,13 +101,14 @@ impl Calls {
         self.0.load(Ordering::Acquire)
     }
 
-    fn begin(&self) -> Call {
+    pub(crate) fn begin(&self) -> Call {
         self.0.fetch_add(1, Ordering::AcqRel);
         Call(Arc::clone(&self.0))
     }
 }
 
-struct Call(Arc<AtomicUsize>);
+/// One call; over when dropped.
+pub(crate) struct Call(Arc<AtomicUsize>);
 
 impl Drop for Call {
     fn drop(&mut self) {
@@ -115,147 +116,9 @@ impl Drop for Call {
     }
 }
 
-/// What every gRPC connection shares.
-#[derive(Clone)]
-pub(crate) struct Grpc {
-    routes: Routes,
-    server: http2::Builder<TokioExecutor>,
-    age: Duration,
-    grace: Duration,
-    calls: Calls,
-    telemetry: Arc<Telemetry>,
-}
-
-impl Grpc {
-    pub(crate) fn new(routes: Routes, config: &ServeConfig, calls: Calls, telemetry: Arc<Telemetry>) -> Self {
-        let mut server = http2::Builder::new(TokioExecutor::new());
-        server
-            .timer(TokioTimer::new())
-            // A whole request of the largest size fits the windows, so that no call waits for a window update.
-            .initial_stream_window_size(u32::try_from(config.decode_limit_bytes).unwrap_or(u32::MAX).clamp(1 << 16, 1 << 24))
-            .initial_connection_window_size(1 << 24)
-            .max_concurrent_streams(config.streams_per_connection)
-            .max_header_list_size(config.header_list_bytes)
-            .max_pending_accept_reset_streams(config.pending_accept_resets)
-            .max_local_error_reset_streams(config.local_error_resets)
-            .keep_alive_interval(Duration::from_millis(config.keepalive_interval_ms))
-            .keep_alive_timeout(Duration::from_millis(config.keepalive_timeout_ms))
-            .auto_date_header(false);
-        Self {
-            routes: routes.prepare(),
-            server,
-            age: Duration::from_millis(config.connection_age_ms),
-            grace: Duration::from_millis(config.connection_grace_ms),
-            calls,
-            telemetry,
-        }
-    }
-
-    /// Serves one connection until it ends, is too old, or the server stops.
-    pub(crate) async fn connection(self, stream: TcpStream, mut stop: watch::Receiver<bool>) {
-        let (age, grace) = (self.age, self.grace);
-        let server = self.server.clone();
-        let service = service_fn(move |request| {
-            let grpc = self.clone();
-            grpc.call(request)
-        });
-        let mut connection = pin!(server.serve_connection(TokioIo::new(stream), service));
-        tokio::select! {
-            result = connection.as_mut() => return log_end(result),
-            () = sleep(age) => {}
-            _ = stop.wait_for(|stop| *stop) => {}
-        }
-        // GOAWAY: streams that are open finish, new ones go elsewhere. A stopping server sets its own limit.
-        connection.as_mut().graceful_shutdown();
-        let stopping = *stop.borrow();
-        tokio::select! {
-            result = connection.as_mut() => log_end(result),
-            () = sleep(grace), if !stopping => {}
-        }
-    }
-
-    async fn call(mut self, mut request: Request<Incoming>) -> Result<Response<Counted>, Infallible> {
-        let arrived = Instant::now();
-        let method = method(request.uri().path());
-        request.extensions_mut().insert(Arrival(arrived));
-        let mut measure = Measure { telemetry: Arc::clone(&self.telemetry), method, arrived, code: Code::Cancelled };
-        // Streams that last as long as the client likes must not hold a shutdown up.
-        let call = (!LASTING.contains(&method)).then(|| self.calls.begin());
-        let mut response = self.routes.call(request).await?;
-        measure.code = code(&mut response);
-        Ok(response.map(|body| Counted { body, _call: call }))
-    }
-}
-
-fn log_end(result: hyper::Result<()>) {
+pub(crate) fn log_end(result: hyper::Result<()>) {
     if let Err(error) = result {
         tracing::debug!(%error, "a connection ended early");
-    }
-}
-
-/// Counts the call when it is over, also when the caller went away and the future was dropped.
-struct Measure {
-    telemetry: Arc<Telemetry>,
-    method: &'static str,
-    arrived: Instant,
-    code: Code,
-}
-
-impl Drop for Measure {
-    fn drop(&mut self) {
-        self.telemetry.rpc(self.method, self.code, self.arrived.elapsed());
-    }
-}
-
-/// The status of a response. A refusal has it in its headers; tonic calls a message over the decode limit
-/// OUT_OF_RANGE, which clients take for a bad argument, so it is renamed.
-fn code<B>(response: &mut Response<B>) -> Code {
-    let Some(status) = response.headers_mut().get_mut(Status::GRPC_STATUS) else { return Code::Ok };
-    let code = Code::from_bytes(status.as_bytes());
-    if code == Code::OutOfRange {
-        *status = HeaderValue::from(Code::ResourceExhausted as i32);
-        return Code::ResourceExhausted;
-    }
-    code
-}
-
-/// Methods with a label of their own; anything else a client makes up shares one.
-const METHODS: [&str; 6] = [
-    "/forewarn.v1.RiskService/Score",
-    "/forewarn.v1.RiskService/GetModel",
-    "/grpc.health.v1.Health/Check",
-    "/grpc.health.v1.Health/Watch",
-    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
-    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-];
-
-/// Streams without an end of their own.
-const LASTING: [&str; 3] = [METHODS[3], METHODS[4], METHODS[5]];
-
-fn method(path: &str) -> &'static str {
-    METHODS.into_iter().find(|known| *known == path).unwrap_or("other")
-}
-
-/// A body that counts as a call until it is written or dropped.
-struct Counted {
-    body: tonic::body::Body,
-    _call: Option<Call>,
-}
-
-impl Body for Counted {
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
     }
 }
 

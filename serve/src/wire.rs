@@ -82,7 +82,11 @@ impl Wire {
             RowAssembler::try_new(&info.spec, &info.catalogue).map_err(|error| refuse(error.to_string()))?;
         let metrics = info.spec.metrics(&info.catalogue).map_err(|error| refuse(error.to_string()))?;
         if info.spec.hash() != info.spec_hash {
-            return Err(refuse(format!("its feature spec hashes to {}, the bundle says {}", info.spec.hash(), info.spec_hash)));
+            return Err(refuse(format!(
+                "its feature spec hashes to {}, the bundle says {}",
+                info.spec.hash(),
+                info.spec_hash
+            )));
         }
         let last = info.grid.last_edge();
         let readout = &info.readout;
@@ -96,7 +100,9 @@ impl Wire {
         let mut times = readout.horizons.iter().copied().chain([readout.restricted_to, info.alarms.horizon]);
         let outside = times.find(|&time| !(time > 0.0 && time <= last));
         if let Some(beyond) = outside {
-            return Err(refuse(format!("a time to read at is {beyond}, must be above 0 and at most {last}, the last edge")));
+            return Err(refuse(format!(
+                "a time to read at is {beyond}, must be above 0 and at most {last}, the last edge"
+            )));
         }
         let card = response::card(&info, device, config, &metrics);
         Ok(Self { config: config.clone(), metrics, assemblers: Mutex::new(vec![assembler]), card, info })

@@ -185,8 +185,7 @@ impl Worker {
             self.surroundings.telemetry.queue_wait(slice.waited);
             let rows = slice.rows.clone();
             let next = offset + rows.len();
-            let answer =
-                Answer { rows, outcomes: Arc::clone(&outcomes), offset, waited: slice.waited, computed };
+            let answer = Answer { rows, outcomes: Arc::clone(&outcomes), offset, waited: slice.waited, computed };
             if slice.job.reply.send(answer).is_err() {
                 self.surroundings.telemetry.cancelled("compute");
             }

@@ -37,7 +37,8 @@ fn main() {
     let fleet = generated(200_000, 40, 2);
     let (seconds, model) = median(3, || fit(&fleet, Ties::Efron));
     row(&format!("cox 200,000 x 40, {} steps", model.iterations()), seconds);
-    let (seconds, _) = median(3, || WeibullAft::fit(fleet.x.view(), &fleet.observations, &AftOptions::default()).unwrap());
+    let (seconds, _) =
+        median(3, || WeibullAft::fit(fleet.x.view(), &fleet.observations, &AftOptions::default()).unwrap());
     row("weibull aft 200,000 x 40", seconds);
     let grid = edges(&fleet.observations, 32);
     let (seconds, hazard) = median(1, || {
@@ -185,7 +186,6 @@ fn row_scores() {
     let curves: Vec<SurvivalCurve> = model.survival_on_grid(table.x.view(), &grid).unwrap();
     let censoring = CensoringWeights::fit(&table.observations).unwrap();
     let times = censoring.allowed_times(&grid.edges()[1..]);
-    let (seconds, _) =
-        median(5, || integrated_brier_score(&table.observations, &curves, &times, &censoring).unwrap());
+    let (seconds, _) = median(5, || integrated_brier_score(&table.observations, &curves, &times, &censoring).unwrap());
     row(&format!("integrated brier 100,000 rows x {} times", times.len()), seconds);
 }

@@ -98,8 +98,7 @@ impl CoxModel {
         let rows = SortedRows::new(&table, observations, events);
         let fit = maximise(&rows, table.columns, options)?;
         let factor = factor(&fit.pass, table.columns, options.ridge)?;
-        let standard_errors =
-            factor.inverse_diagonal().iter().zip(&table.scales).map(|(v, s)| v.sqrt() / s).collect();
+        let standard_errors = factor.inverse_diagonal().iter().zip(&table.scales).map(|(v, s)| v.sqrt() / s).collect();
         let (baseline_times, baseline_hazard) = rows.baseline(&fit.pass);
         Ok(Self {
             coefficients: table.unscale(&fit.beta),
@@ -182,14 +181,12 @@ struct Fit {
 /// Newton–Raphson with step halving on standardised columns, from β = 0.
 fn maximise(rows: &SortedRows, columns: usize, options: &CoxOptions) -> Result<Fit> {
     let ridge = options.ridge;
-    let penalised = |pass: &Pass, beta: &[f64]| {
-        pass.log_likelihood - 0.5 * ridge * beta.iter().map(|b| b * b).sum::<f64>()
-    };
+    let penalised =
+        |pass: &Pass, beta: &[f64]| pass.log_likelihood - 0.5 * ridge * beta.iter().map(|b| b * b).sum::<f64>();
     let mut beta = vec![0.0; columns];
     let mut current = rows.pass(&beta, options.ties);
     let null_log_likelihood = current.log_likelihood;
-    let start_information: Vec<f64> =
-        (0..columns).map(|j| current.information[packed_index(columns, j, j)]).collect();
+    let start_information: Vec<f64> = (0..columns).map(|j| current.information[packed_index(columns, j, j)]).collect();
     let mut gain = f64::INFINITY;
     for iteration in 1..=options.max_iterations {
         let gradient: Vec<f64> = current.gradient.iter().zip(&beta).map(|(g, b)| g - ridge * b).collect();
@@ -221,8 +218,10 @@ fn maximise(rows: &SortedRows, columns: usize, options: &CoxOptions) -> Result<F
 }
 
 fn factor(pass: &Pass, columns: usize, ridge: f64) -> Result<Cholesky> {
-    Cholesky::factor(&pass.information, columns, ridge, 1e-13)
-        .map_err(|column| SurvivalError::Column { column, problem: "collinear with the others or separating the failures" })
+    Cholesky::factor(&pass.information, columns, ridge, 1e-13).map_err(|column| SurvivalError::Column {
+        column,
+        problem: "collinear with the others or separating the failures",
+    })
 }
 
 /// A column that separates the failures lets its coefficient grow for ever while its information dies away.

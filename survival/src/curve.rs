@@ -50,14 +50,22 @@ impl SurvivalCurve {
     pub fn try_new(grid: Arc<TimeGrid>, survival: Vec<f64>, incidence: Vec<Vec<f64>>) -> Result<Self> {
         let edges = grid.edges().len();
         if survival.len() != edges {
-            return Err(SurvivalError::Shape { what: "survival values per edge", expected: edges, got: survival.len() });
+            return Err(SurvivalError::Shape {
+                what: "survival values per edge",
+                expected: edges,
+                got: survival.len(),
+            });
         }
         if incidence.is_empty() {
             return Err(SurvivalError::Empty { what: "list of causes" });
         }
         for cause in &incidence {
             if cause.len() != edges {
-                return Err(SurvivalError::Shape { what: "incidence values per edge", expected: edges, got: cause.len() });
+                return Err(SurvivalError::Shape {
+                    what: "incidence values per edge",
+                    expected: edges,
+                    got: cause.len(),
+                });
             }
         }
         for edge in 0..edges {
@@ -90,7 +98,11 @@ impl SurvivalCurve {
     /// When the shape differs from the grid or a hazard is not a probability.
     pub fn from_hazards(grid: Arc<TimeGrid>, hazards: &[Vec<f64>]) -> Result<Self> {
         if hazards.len() != grid.intervals() {
-            return Err(SurvivalError::Shape { what: "hazards per interval", expected: grid.intervals(), got: hazards.len() });
+            return Err(SurvivalError::Shape {
+                what: "hazards per interval",
+                expected: grid.intervals(),
+                got: hazards.len(),
+            });
         }
         let causes = hazards[0].len();
         let mut survival = Vec::with_capacity(hazards.len() + 1);
@@ -183,7 +195,11 @@ impl SurvivalCurve {
     /// When `q` is outside (0, 1).
     pub fn quantile(&self, q: f64) -> Result<Option<f64>> {
         if !(q > 0.0 && q < 1.0) {
-            return Err(SurvivalError::Domain { what: "quantile level", value: q, domain: "between 0 and 1, exclusive" });
+            return Err(SurvivalError::Domain {
+                what: "quantile level",
+                value: q,
+                domain: "between 0 and 1, exclusive",
+            });
         }
         let target = 1.0 - q;
         let edges = self.grid.edges();

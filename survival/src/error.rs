@@ -19,7 +19,9 @@ pub enum SurvivalError {
         duration: f64,
     },
     /// Grid edges that are not strictly increasing from 0.
-    #[error("time grid edge {index} is {edge}, after {previous}: edges must start at 0, be finite and strictly increase")]
+    #[error(
+        "time grid edge {index} is {edge}, after {previous}: edges must start at 0, be finite and strictly increase"
+    )]
     GridEdges {
         /// Position of the offending edge.
         index: usize,
@@ -35,7 +37,9 @@ pub enum SurvivalError {
         edges: usize,
     },
     /// A time beyond the last edge of the grid.
-    #[error("horizon {horizon} lies beyond the grid (last edge {last_edge}); ask for a shorter horizon or train on a longer grid")]
+    #[error(
+        "horizon {horizon} lies beyond the grid (last edge {last_edge}); ask for a shorter horizon or train on a longer grid"
+    )]
     BeyondGrid {
         /// The horizon asked for.
         horizon: f64,
@@ -122,7 +126,9 @@ pub enum SurvivalError {
         allowed_until: f64,
     },
     /// A statistic that most bootstrap replicates could not compute.
-    #[error("the statistic is undefined in {undefined} of {replicates} bootstrap replicates; too few units or failures")]
+    #[error(
+        "the statistic is undefined in {undefined} of {replicates} bootstrap replicates; too few units or failures"
+    )]
     UndefinedStatistic {
         /// Replicates without a value.
         undefined: usize,

@@ -60,7 +60,8 @@ pub(crate) fn minimise(
             direction = two_loop(&gradient, diagonal, &memory);
             slope = dot(&gradient, &direction);
         }
-        let Some((length, evaluated)) = search(&mut loss, &point, value, &direction, slope, &mut trial, &mut trial_gradient)
+        let Some((length, evaluated)) =
+            search(&mut loss, &point, value, &direction, slope, &mut trial, &mut trial_gradient)
         else {
             break;
         };

@@ -52,8 +52,7 @@ impl Prediction {
                 readout.horizons.iter().map(|&h| curve.cumulative_incidence(cause, h)).collect::<Result<Vec<_>>>()?,
             );
         }
-        let rul_quantiles =
-            readout.quantile_levels.iter().map(|&q| curve.quantile(q)).collect::<Result<Vec<_>>>()?;
+        let rul_quantiles = readout.quantile_levels.iter().map(|&q| curve.quantile(q)).collect::<Result<Vec<_>>>()?;
         let last = readout.horizons.last().copied().unwrap_or(readout.restricted_to);
         let (cause, cause_share) = curve.most_likely_cause(last)?;
         let health_indicator = 1.0 - failure_probability.first().copied().unwrap_or(0.0);

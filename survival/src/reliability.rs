@@ -183,7 +183,11 @@ impl RepairRecord {
 
 fn mean_time(what: &'static str, total: f64, endings: usize) -> Result<MeanTime> {
     check_time(what, total)?;
-    Ok(if endings == 0 { MeanTime::AtLeast(total / -0.05_f64.ln()) } else { MeanTime::Estimated(total / endings as f64) })
+    Ok(if endings == 0 {
+        MeanTime::AtLeast(total / -0.05_f64.ln())
+    } else {
+        MeanTime::Estimated(total / endings as f64)
+    })
 }
 
 fn check_time(what: &'static str, value: f64) -> Result<()> {

@@ -21,8 +21,7 @@ impl RiskTable {
             check_weights(weights, observations.len())?;
         }
         let weight = |row: usize| weights.map_or(1.0, |w| w[row]);
-        let mut by_duration: Vec<usize> =
-            (0..observations.len()).filter(|&row| weight(row) > 0.0).collect();
+        let mut by_duration: Vec<usize> = (0..observations.len()).filter(|&row| weight(row) > 0.0).collect();
         if by_duration.is_empty() {
             return Err(SurvivalError::Empty { what: "list of observations with a weight above 0" });
         }

@@ -173,8 +173,9 @@ pub fn normal_quantile(level: f64) -> Result<f64> {
     open_unit("normal level", level)?;
     let tail = level.min(1.0 - level);
     let t = (-2.0 * tail.ln()).sqrt();
-    let start = t - (2.515_517 + 0.802_853 * t + 0.010_328 * t * t)
-        / (1.0 + 1.432_788 * t + 0.189_269 * t * t + 0.001_308 * t * t * t);
+    let start = t
+        - (2.515_517 + 0.802_853 * t + 0.010_328 * t * t)
+            / (1.0 + 1.432_788 * t + 0.189_269 * t * t + 0.001_308 * t * t * t);
     // Work in the left tail, where Φ has no cancellation.
     let mut x = -start;
     for _ in 0..3 {

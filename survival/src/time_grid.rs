@@ -75,11 +75,7 @@ impl TimeGrid {
         }
         for (index, pair) in edges.windows(2).enumerate() {
             if !(pair[1].is_finite() && pair[1] > pair[0]) {
-                return Err(SurvivalError::GridEdges {
-                    index: index + 1,
-                    edge: pair[1],
-                    previous: pair[0],
-                });
+                return Err(SurvivalError::GridEdges { index: index + 1, edge: pair[1], previous: pair[0] });
             }
         }
         Ok(Self { unit, edges })

@@ -149,7 +149,8 @@ fn cox_with_breslow_ties_and_its_baseline_match_scikit_survival() {
 fn weibull_matches_lifelines() {
     for name in ["ties", "entry"] {
         let (table, want) = (load(name), expected()[name]["weibull"].clone());
-        let relative = |what: &str, got: f64, want: f64| close(&format!("{name}: {what}"), got, want, 1e-4 * want.abs());
+        let relative =
+            |what: &str, got: f64, want: f64| close(&format!("{name}: {what}"), got, want, 1e-4 * want.abs());
         let nothing = Array2::zeros((table.observations.len(), 0));
         let plain = WeibullAft::fit(nothing.view(), &table.observations, &AftOptions::default()).unwrap();
         relative("scale", plain.scale(&[]).unwrap(), float(&want["scale"]));

@@ -308,6 +308,43 @@ proptest! {
     }
 
     #[test]
+    fn cutting_rows_exactly_at_a_failure_time_changes_nothing((x, observations) in study(1), half_units in 1_u32..12) {
+        // The piece that ends at the cut is at risk there, the piece that begins at it is not.
+        let cut = f64::from(half_units) / 2.0;
+        let (mut pieces, mut rows) = (Vec::new(), Vec::new());
+        for (row, o) in observations.iter().enumerate() {
+            if o.duration() > cut {
+                pieces.push(Observation::try_new(cut, Outcome::Censored(CensorReason::Gap)).unwrap());
+                pieces.push(Observation::try_with_entry(o.duration(), cut, o.outcome()).unwrap());
+                rows.extend([row, row]);
+            } else {
+                pieces.push(*o);
+                rows.push(row);
+            }
+        }
+        let (a, b) = (KaplanMeier::fit(&observations).unwrap(), KaplanMeier::fit(&pieces).unwrap());
+        for &t in a.times() {
+            prop_assert!((a.survival_at(t) - b.survival_at(t)).abs() < 1e-12);
+        }
+        let fits = (
+            CoxModel::fit(x.view(), &observations, &CoxOptions::default()),
+            CoxModel::fit(x.select(ndarray::Axis(0), &rows).view(), &pieces, &CoxOptions::default()),
+        );
+        if let (Ok(a), Ok(b)) = fits {
+            prop_assert!((a.log_likelihood() - b.log_likelihood()).abs() < 1e-8 * (1.0 + a.log_likelihood().abs()));
+        }
+    }
+
+    #[test]
+    fn the_risk_set_is_whoever_entered_before_and_has_not_ended(observations in lives(1..60, 1, true)) {
+        let km = KaplanMeier::fit(&observations).unwrap();
+        for (&t, &n) in km.times().iter().zip(km.at_risk()) {
+            let counted = observations.iter().filter(|o| o.entry() < t && t <= o.duration()).count();
+            prop_assert!((n - counted as f64).abs() < 1e-12, "{n} at risk at {t}, counted {counted}");
+        }
+    }
+
+    #[test]
     fn shifting_and_scaling_a_covariate_moves_only_its_coefficient(
         (x, observations) in study(1), shift in -1e3..1e3_f64, scale in 0.01..100.0_f64
     ) {

@@ -49,13 +49,16 @@ fn main() {
         trials.push(trial(format!("kaplan_meier_and_nelson_aalen_on_{table}_match"), present, move || {
             nonparametric(&reference(table)?)
         }));
-        trials.push(trial(format!("weibull_on_{table}_matches_lifelines"), present, move || weibull(&reference(table)?)));
+        trials
+            .push(trial(format!("weibull_on_{table}_matches_lifelines"), present, move || weibull(&reference(table)?)));
     }
     for (name, lifelines, published) in DEEPSURV {
         let present = shared().join("survival_tables").is_dir();
-        trials.push(trial(format!("cox_on_deepsurv_{name}_has_the_test_concordance_of_lifelines"), present, move || {
-            deepsurv(name, lifelines, published)
-        }));
+        trials.push(trial(
+            format!("cox_on_deepsurv_{name}_has_the_test_concordance_of_lifelines"),
+            present,
+            move || deepsurv(name, lifelines, published),
+        ));
     }
     let present = shared().join("titan_gpu").is_dir();
     trials.push(trial("cox_on_titan_gpu_matches_converged_lifelines".to_owned(), present, || {

@@ -97,7 +97,8 @@ fn a_value_that_is_not_finite_is_named_with_row_and_column() {
 #[test]
 fn constant_and_collinear_columns_are_named_without_a_ridge_and_fitted_with_one() {
     let (x, observations) = small();
-    let with = |third: &dyn Fn(usize) -> f64| Array2::from_shape_fn((8, 3), |(r, c)| if c < 2 { x[[r, c]] } else { third(r) });
+    let with =
+        |third: &dyn Fn(usize) -> f64| Array2::from_shape_fn((8, 3), |(r, c)| if c < 2 { x[[r, c]] } else { third(r) });
     let constant = with(&|_| 4.0);
     let collinear = with(&|r| 2.0 * x[[r, 0]] - x[[r, 1]] + 5.0);
     let (cox, aft) = (CoxOptions::default(), AftOptions::default());
@@ -126,6 +127,18 @@ fn a_column_that_separates_the_failures_is_named() {
 }
 
 #[test]
+fn failures_that_the_columns_fit_exactly_need_a_ridge() {
+    // Every life failed, at e^(column): the likelihood grows with the shape without end.
+    let x = array![[0.5], [1.0], [1.5], [2.0]];
+    let observations = lives(&x.iter().map(|v: &f64| (v.exp(), FAILED)).collect::<Vec<_>>());
+    let free = WeibullAft::fit(x.view(), &observations, &AftOptions::default());
+    // Whether the shape passes its bound or the steps run out first hangs on the last bits; an answer must not come.
+    assert!(matches!(free, Err(SurvivalError::Domain { .. } | SurvivalError::NoConvergence { .. })), "{free:?}");
+    let held = WeibullAft::fit(x.view(), &observations, &AftOptions { ridge: 0.1, ..AftOptions::default() }).unwrap();
+    assert!(held.shape() > 1.0 && held.shape() < 100.0, "{}", held.shape());
+}
+
+#[test]
 fn shapes_and_causes_that_disagree_are_refused() {
     let (x, observations) = small();
     let got = CoxModel::fit(x.view(), &observations[..5], &CoxOptions::default()).unwrap_err();
@@ -139,7 +152,8 @@ fn shapes_and_causes_that_disagree_are_refused() {
 
 #[test]
 fn scores_beyond_the_support_of_training_say_how_far_they_may_go() {
-    let training = lives(&(1..=40).map(|t| (f64::from(t), if t % 4 == 0 { FAILED } else { CENSORED })).collect::<Vec<_>>());
+    let training =
+        lives(&(1..=40).map(|t| (f64::from(t), if t % 4 == 0 { FAILED } else { CENSORED })).collect::<Vec<_>>());
     let censoring = CensoringWeights::fit(&training).unwrap();
     let got = brier_score(&training, &[0.5; 40], 40.0, &censoring).unwrap_err();
     let SurvivalError::ThinCensoring { allowed_until, .. } = got else { panic!("{got}") };

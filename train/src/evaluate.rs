@@ -44,12 +44,59 @@ pub struct Predicted {
     pub kind: ModelKind,
     /// One curve per row.
     pub curves: Vec<SurvivalCurve>,
-    /// Quantile levels of the bundle.
-    pub readout: Readout,
-    /// Alarm levels of the bundle.
-    pub alarms: AlarmLevels,
+    /// Outermost RUL quantiles per row, as the model's own calibration reads them; `None` beyond the grid.
+    pub rul_interval: Vec<(Option<f64>, Option<f64>)>,
+    /// Share of lives those intervals should hold.
+    pub nominal_coverage: f64,
+    /// The model's `high` alarm level, per row: folds of a cross-validation choose their own.
+    pub alarm_level: Vec<f64>,
+    /// Horizon the alarm level refers to.
+    pub alarm_horizon: f64,
     /// Wall-clock seconds of its fit, where known.
     pub fit_seconds: Option<f64>,
+}
+
+impl Predicted {
+    /// Curves of one model, read with its own quantile and alarm levels.
+    ///
+    /// # Errors
+    /// When a quantile level is outside (0, 1).
+    pub fn new(
+        name: String,
+        kind: ModelKind,
+        curves: Vec<SurvivalCurve>,
+        readout: &Readout,
+        alarms: &AlarmLevels,
+        fit_seconds: Option<f64>,
+    ) -> Result<Self> {
+        let outer = readout.quantile_levels.first().copied().zip(readout.quantile_levels.last().copied());
+        let rul_interval = curves
+            .iter()
+            .map(|curve| match outer {
+                Some((low, high)) => Ok((curve.quantile(low)?, curve.quantile(high)?)),
+                None => Ok((None, None)),
+            })
+            .collect::<Result<Vec<_>>>()?;
+        let nominal = readout.quantiles.last().unwrap_or(&1.0) - readout.quantiles.first().unwrap_or(&0.0);
+        Ok(Self {
+            name,
+            kind,
+            rul_interval,
+            nominal_coverage: nominal,
+            alarm_level: vec![alarms.high; curves.len()],
+            alarm_horizon: alarms.horizon,
+            curves,
+            fit_seconds,
+        })
+    }
+
+    /// Adds the rows of another fold.
+    pub fn extend(&mut self, fold: Self) {
+        self.curves.extend(fold.curves);
+        self.rul_interval.extend(fold.rul_interval);
+        self.alarm_level.extend(fold.alarm_level);
+        self.fit_seconds = self.fit_seconds.zip(fold.fit_seconds).map(|(a, b)| a + b);
+    }
 }
 
 /// What the rows under evaluation are.
@@ -292,7 +339,7 @@ pub fn evaluate(judged: &Judged<'_>, models: &[Predicted], config: EvaluateConfi
             brier,
             average_precision,
             rul_rmse: rul.as_ref().map(|rul| bootstrap.interval_of(|w| weighted_rmse(rul, w))).transpose()?,
-            rul_coverage: coverage(observations, predicted)?,
+            rul_coverage: coverage(observations, predicted),
             d_calibration_p: d_calibration(observations, &predicted.curves, 10)?.p_value,
             calibration_error,
             lead: lead_times(judged, predicted)?,
@@ -382,27 +429,24 @@ fn weighted_rmse(errors: &[f64], weights: &[f64]) -> Option<f64> {
 }
 
 /// Share of known lives between the outermost RUL quantiles, and its nominal value.
-fn coverage(observations: &[Observation], predicted: &Predicted) -> Result<Option<(f64, f64)>> {
-    let levels = &predicted.readout;
-    let (Some(&low), Some(&high)) = (levels.quantile_levels.first(), levels.quantile_levels.last()) else { return Ok(None) };
-    let nominal = levels.quantiles.last().unwrap_or(&1.0) - levels.quantiles.first().unwrap_or(&0.0);
+fn coverage(observations: &[Observation], predicted: &Predicted) -> Option<(f64, f64)> {
     let mut inside = 0.0;
     let mut known = 0.0;
-    for (observation, curve) in observations.iter().zip(&predicted.curves) {
-        let last = curve.grid().last_edge();
-        if !observation.failed() && observation.duration() < last {
+    for ((observation, curve), (low, high)) in observations.iter().zip(&predicted.curves).zip(&predicted.rul_interval) {
+        let (duration, last) = (observation.duration(), curve.grid().last_edge());
+        if !observation.failed() && duration < last {
             continue;
         }
-        let duration = observation.duration();
-        let above = curve.quantile(low)?.is_none_or(|edge| duration >= edge) || duration > last;
-        let below = curve.quantile(high)?.is_none_or(|edge| duration <= edge);
+        // A quantile beyond the grid bounds nothing from above, and everything within the grid lies below it.
+        let above = low.map_or(duration >= last, |edge| duration >= edge);
+        let below = high.is_none_or(|edge| duration <= edge);
         known += 1.0;
         inside += f64::from(u8::from(above && below));
     }
     #[expect(clippy::cast_precision_loss, reason = "row counts")]
     let rows = observations.len() as f64;
-    // Among few known lives only the short ones are known, and their coverage says nothing.
-    Ok((known >= 0.9 * rows).then(|| (inside / known, nominal)))
+    // Where few lives are known only the short ones are, and their coverage says nothing.
+    (known >= 0.9 * rows).then(|| (inside / known, predicted.nominal_coverage))
 }
 
 /// Distinct failures: (entity, time) with the rows that precede each.
@@ -420,21 +464,21 @@ fn failures(judged: &Judged<'_>) -> BTreeMap<(String, i64), Vec<usize>> {
 }
 
 fn lead_times(judged: &Judged<'_>, predicted: &Predicted) -> Result<LeadTimes> {
-    let level = predicted.alarms.high;
-    let horizon = predicted.alarms.horizon;
+    let horizon = predicted.alarm_horizon;
     let probabilities = failure_probabilities(&predicted.curves, horizon)?;
+    let level = predicted.alarm_level.first().copied().unwrap_or(1.0);
     let mut times = LeadTimes { level, ..LeadTimes::default() };
     for rows in failures(judged).values() {
         times.failures += 1;
-        let alarmed = rows.iter().filter(|&&row| probabilities[row] >= level);
+        let alarmed = rows.iter().filter(|&&row| probabilities[row] >= predicted.alarm_level[row]);
         if let Some(lead) = alarmed.map(|&row| judged.test.observations[row].duration()).max_by(f64::total_cmp) {
             times.caught += 1;
             times.lead.push(lead);
         }
     }
     times.lead.sort_unstable_by(f64::total_cmp);
-    for (probability, observation) in probabilities.iter().zip(&judged.test.observations) {
-        if *probability >= level {
+    for (row, observation) in judged.test.observations.iter().enumerate() {
+        if probabilities[row] >= predicted.alarm_level[row] {
             times.alarms += 1;
             if observation.duration() > horizon {
                 times.false_alarms += 1;

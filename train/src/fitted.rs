@@ -310,7 +310,7 @@ fn age_columns(prepared: &Prepared) -> Result<Vec<usize>> {
 /// Calibration of hazards and quantile levels on the calibration part, alarm levels on validation.
 fn calibrate(model: &mut FittedModel, parts: Parts<'_>, prepared: &Prepared, config: &TrainConfig) -> Result<()> {
     let core = model.core(parts.grid)?;
-    let raw = core.curves(&prepared.calibration)?;
+    let raw = if prepared.calibration.rows == 0 { Vec::new() } else { core.curves(&prepared.calibration)? };
     let observations = &parts.calibration.observations;
     let failures = observations.iter().filter(|o| o.failed()).count();
     // The life table is its own calibration; scaling it by another part's luck helps nobody.

@@ -75,9 +75,10 @@ impl<'a> RowWriter<'a> {
         let mut cuts = cuts_of(plan, history, &mut self.tally)?;
         if let Some(shuffled) = &mut self.shuffled {
             for cut in &mut cuts {
-                cut.label = shuffled.get_mut(&cut.split).and_then(std::collections::VecDeque::pop_front).ok_or_else(|| {
-                    DatasetError::config(&plan.name, "the source gave other histories when read a second time")
-                })?;
+                cut.label =
+                    shuffled.get_mut(&cut.split).and_then(std::collections::VecDeque::pop_front).ok_or_else(|| {
+                        DatasetError::config(&plan.name, "the source gave other histories when read a second time")
+                    })?;
             }
         }
         // A life also carries the failures of earlier lives of its key; only its own are counted and listed.
@@ -222,7 +223,10 @@ impl TruthWriter {
                 }
                 let got = i32::try_from(buffer.len() - before).unwrap_or(i32::MAX);
                 if got != *width {
-                    return Err(DatasetError::config(&plan.name, format!("a true curve has {got} bytes, expected {width}")));
+                    return Err(DatasetError::config(
+                        &plan.name,
+                        format!("a true curve has {got} bytes, expected {width}"),
+                    ));
                 }
                 Ok(())
             }

@@ -148,7 +148,10 @@ fn part(rows: &LabeledBatch, split: Split, horizons: &[f64]) -> SplitDescription
         .iter()
         .map(|&horizon| {
             let failed = observations.iter().filter(|o| o.failed() && o.duration() <= horizon).count();
-            let alive = observations.iter().filter(|o| o.duration() > horizon || (!o.failed() && o.duration() >= horizon)).count();
+            let alive = observations
+                .iter()
+                .filter(|o| o.duration() > horizon || (!o.failed() && o.duration() >= horizon))
+                .count();
             (horizon, failed, alive)
         })
         .collect();
@@ -202,9 +205,17 @@ impl fmt::Display for Description {
             "{} rows, {} ending in failure; {} histories, {} groups; durations in {}",
             counts.rows, counts.failures, counts.entities, counts.groups, self.unit
         )?;
-        writeln!(f, "\n{:<12} {:>8} {:>9} {:>9} {:>7}  failed / alive at each horizon", "part", "rows", "failures", "entities", "groups")?;
+        writeln!(
+            f,
+            "\n{:<12} {:>8} {:>9} {:>9} {:>7}  failed / alive at each horizon",
+            "part", "rows", "failures", "entities", "groups"
+        )?;
         for part in &self.splits {
-            write!(f, "{:<12} {:>8} {:>9} {:>9} {:>7} ", part.split, part.rows, part.failures, part.entities, part.groups)?;
+            write!(
+                f,
+                "{:<12} {:>8} {:>9} {:>9} {:>7} ",
+                part.split, part.rows, part.failures, part.entities, part.groups
+            )?;
             for (horizon, failed, alive) in &part.within {
                 write!(f, "  {horizon} {}: {failed} / {alive}", self.unit)?;
             }
@@ -217,12 +228,20 @@ impl fmt::Display for Description {
         writeln!(f, "\nlate samples {}, duplicates {}", counts.late_samples, counts.duplicate_samples)?;
         writeln!(f, "duration to failure   (0 5 25 50 75 95 100 %): {:?}", self.failure_durations)?;
         writeln!(f, "duration to censoring (0 5 25 50 75 95 100 %): {:?}", self.censored_durations)?;
-        let gaps: Vec<String> =
-            self.missing.iter().filter(|(_, share)| *share > 0.0).map(|(n, s)| format!("{n} {:.1} %", 100.0 * s)).collect();
+        let gaps: Vec<String> = self
+            .missing
+            .iter()
+            .filter(|(_, share)| *share > 0.0)
+            .map(|(n, s)| format!("{n} {:.1} %", 100.0 * s))
+            .collect();
         writeln!(f, "not observed: {}", if gaps.is_empty() { "nothing".to_owned() } else { gaps.join(", ") })?;
         writeln!(f, "\nsome failures, to audit:")?;
         for event in &self.events {
-            writeln!(f, "  {} [{}] {} in ({}, {}]: {}", event.entity, event.incarnation, event.cause, event.t_low, event.t_high, event.evidence)?;
+            writeln!(
+                f,
+                "  {} [{}] {} in ({}, {}]: {}",
+                event.entity, event.incarnation, event.cause, event.t_low, event.t_high, event.evidence
+            )?;
         }
         Ok(())
     }

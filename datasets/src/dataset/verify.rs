@@ -59,13 +59,23 @@ impl Dataset {
         if let Some(truth) = manifest.file(crate::builder::TRUTH)
             && truth.rows != Some(rows)
         {
-            return Err(disagrees(&self.dir().join(&truth.path), "number of true curves", rows, truth.rows.unwrap_or(0)));
+            return Err(disagrees(
+                &self.dir().join(&truth.path),
+                "number of true curves",
+                rows,
+                truth.rows.unwrap_or(0),
+            ));
         }
         // Reading every row checks names of causes, reasons and parts, and the laws of each observation.
         let read = self.rows()?;
         let failures = read.observations.iter().filter(|observation| observation.failed()).count() as u64;
         if failures != manifest.counts.failures {
-            return Err(disagrees(self.dir(), "number of rows that end in a failure", manifest.counts.failures, failures));
+            return Err(disagrees(
+                self.dir(),
+                "number of rows that end in a failure",
+                manifest.counts.failures,
+                failures,
+            ));
         }
         Ok(VerifyReport { files: manifest.files.len(), bytes: total, rows, unlisted: self.unlisted()? })
     }
@@ -78,7 +88,8 @@ impl Dataset {
             for entry in entries {
                 let entry = entry.map_err(DatasetError::io(&path, "list the folder"))?;
                 let name = format!("{folder}{}", entry.file_name().to_string_lossy());
-                let known = name == crate::manifest::FILE_NAME || name == "rows" || self.manifest().file(&name).is_some();
+                let known =
+                    name == crate::manifest::FILE_NAME || name == "rows" || self.manifest().file(&name).is_some();
                 if !known {
                     names.push(name);
                 }

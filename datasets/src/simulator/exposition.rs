@@ -39,7 +39,9 @@ impl Exposition {
     pub(super) fn load(catalogue: &Catalogue) -> Result<Self> {
         let mappings = MAPPINGS
             .iter()
-            .map(|(name, text)| Mapping::parse(text, catalogue).map_err(DatasetError::feature(format!("mapping {name}"))))
+            .map(|(name, text)| {
+                Mapping::parse(text, catalogue).map_err(DatasetError::feature(format!("mapping {name}")))
+            })
             .collect::<Result<_>>()?;
         Ok(Self { mappings })
     }

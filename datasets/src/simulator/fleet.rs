@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use features::{Catalogue, Entity, EntityHistory, EntityKind, FailureEvent, Sample, event};
+use features::{Catalogue, Entity, EntityHistory, EntityKind, FailureEvent};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, Exp1};
 use survival::{CensorReason, TimeGrid};
 
-use super::exposition::{Exporter, Exposition, Series, labels};
-use super::plan::CAUSES;
-use super::signal::{Limits, Signal, emit, sample};
-use super::world::{Hazard, Levels, World, draw, normal};
+use super::exposition::Exposition;
+use super::life::{Pod, lives, outages, seconds};
+use super::signal::Limits;
+use super::world::{World, normal};
 use super::{HOUR, SimulatorConfig};
 use crate::error::{DatasetError, Result};
 use crate::source::{BuildPlan, Each, Truth};
@@ -21,11 +21,8 @@ use crate::source::{BuildPlan, Each, Truth};
 const ORIGIN: i64 = 1_767_571_200_000;
 /// Mean life of a pod in hours, ended by its owner.
 const MEAN_POD_HOURS: f64 = 160.0;
-/// Mean hours between scrape outages of a pod, and how long they last in minutes.
-const MEAN_OUTAGE_HOURS: f64 = 600.0;
-const OUTAGE_MINUTES: std::ops::Range<i64> = 20..40;
 /// Memory of a node in bytes.
-const NODE_MEMORY: f64 = 64.0 * 1024.0 * 1024.0 * 1024.0;
+pub(super) const NODE_MEMORY: f64 = 64.0 * 1024.0 * 1024.0 * 1024.0;
 /// Share of workloads whose tenant class turns the sign of the memory x CPU effect.
 const FLIPPED_SHARE: f64 = 0.25;
 const MEBIBYTE: f64 = 1024.0 * 1024.0;
@@ -44,37 +41,15 @@ pub(super) fn run(config: &SimulatorConfig, plan: &BuildPlan, each: &mut Each<'_
 }
 
 /// What all pods share.
-struct Fleet<'a> {
-    config: &'a SimulatorConfig,
-    catalogue: &'a Catalogue,
-    grid: Arc<TimeGrid>,
-    longest_gap: i64,
-    exposition: Exposition,
+pub(super) struct Fleet<'a> {
+    pub(super) config: &'a SimulatorConfig,
+    pub(super) catalogue: &'a Catalogue,
+    pub(super) grid: Arc<TimeGrid>,
+    pub(super) longest_gap: i64,
+    pub(super) exposition: Exposition,
     /// Per node, available memory at its scrapes.
-    nodes: Vec<Vec<(i64, f64)>>,
-    end: i64,
-}
-
-/// One pod on a node, with one container.
-struct Pod {
-    key: String,
-    uid: String,
-    name: String,
-    start: i64,
-    end: i64,
-    end_reason: CensorReason,
-    limits: Limits,
-    node: usize,
-}
-
-/// One life of its container.
-struct Life {
-    start: i64,
-    /// Failure, or the pod's end.
-    end: i64,
-    cause: Option<usize>,
-    levels: Levels,
-    hazard: Hazard,
+    pub(super) nodes: Vec<Vec<(i64, f64)>>,
+    pub(super) end: i64,
 }
 
 impl<'a> Fleet<'a> {
@@ -107,7 +82,14 @@ impl<'a> Fleet<'a> {
         random
     }
 
-    fn slot(&self, workload: usize, slot: usize, flipped: bool, random: &mut ChaCha8Rng, each: &mut Each<'_>) -> Result<()> {
+    fn slot(
+        &self,
+        workload: usize,
+        slot: usize,
+        flipped: bool,
+        random: &mut ChaCha8Rng,
+        each: &mut Each<'_>,
+    ) -> Result<()> {
         let limits = Limits {
             memory: 256.0 * MEBIBYTE * f64::from(1_u32 << random.random_range(0..4)),
             cpu: 0.5 * f64::from(1_u32 << random.random_range(0..4)),
@@ -169,7 +151,11 @@ impl<'a> Fleet<'a> {
                 end: pod.end_reason,
                 samples: self.samples(pod, life, times, &signals, random)?,
                 events: failures[..known].to_vec(),
-                gaps: times.windows(2).filter(|pair| pair[1] - pair[0] > self.longest_gap).map(|p| (p[0], p[1])).collect(),
+                gaps: times
+                    .windows(2)
+                    .filter(|pair| pair[1] - pair[0] > self.longest_gap)
+                    .map(|p| (p[0], p[1]))
+                    .collect(),
             };
             let (grid, hazard, born) = (self.grid.clone(), life.hazard, life.start);
             let truth: Truth = Box::new(move |as_of| hazard.curve(&grid, as_of - born));
@@ -193,137 +179,6 @@ impl<'a> Fleet<'a> {
         times.push(end);
         times
     }
-
-    /// Failures of a pod's container, as `features::event` sees them in kube-state-metrics.
-    fn failures(&self, pod: &Pod, lives: &[Life], scrapes: &[i64], random: &mut ChaCha8Rng) -> Result<Vec<FailureEvent>> {
-        let resolve = |name: &str, reason: Option<&str>| {
-            let mut labels = pod_labels(pod);
-            labels.insert("uid".to_owned(), pod.uid.clone());
-            if let Some(reason) = reason {
-                labels.insert("reason".to_owned(), reason.to_owned());
-            }
-            self.exposition.resolve(Exporter::KubeState, name, &labels, &pod.key)
-        };
-        let count = resolve("kube_pod_container_status_restarts_total", None)?;
-        let terminated = resolve("kube_pod_container_status_last_terminated_timestamp", None)?;
-        let reasons = ["OOMKilled", "Error"]
-            .map(|reason| resolve("kube_pod_container_status_last_terminated_reason", Some(reason)));
-        let [oom, error] = reasons;
-        let reasons = [oom?, error?];
-
-        let ends: Vec<(i64, usize)> = lives.iter().filter_map(|life| life.cause.map(|cause| (life.end, cause))).collect();
-        let mut samples = Vec::with_capacity(3 * scrapes.len());
-        for &time in scrapes {
-            let seen = ends.partition_point(|&(end, _)| end <= time);
-            #[expect(clippy::cast_precision_loss, reason = "a handful of restarts, and seconds of this century")]
-            let (restarts, last) = (seen as f64, ends[..seen].last().map(|&(end, cause)| ((end / 1000) as f64, cause)));
-            samples.push(sample(self.catalogue, count, time, restarts, random)?);
-            if let Some((end, cause)) = last {
-                samples.push(sample(self.catalogue, reasons[cause], time, 1.0, random)?);
-                samples.push(sample(self.catalogue, terminated, time, end, random)?);
-            }
-        }
-        samples.sort_by_key(|sample| (sample.metric(), sample.time()));
-        event::container_failures(&pod.key, self.catalogue, &samples, 1000.0).map_err(DatasetError::feature(&pod.key))
-    }
-
-    /// The container's own series, in the order of their metrics.
-    fn signals(&self, pod: &Pod) -> Result<Vec<(Signal, Series)>> {
-        let container = pod_labels(pod);
-        let with = |name: &str, value: &str| {
-            let mut labels = container.clone();
-            labels.insert(name.to_owned(), value.to_owned());
-            labels
-        };
-        let mut faults = with("failure_type", "pgmajfault");
-        faults.insert("scope".to_owned(), "container".to_owned());
-        let mut cpu = with("resource", "cpu");
-        cpu.insert("unit".to_owned(), "core".to_owned());
-        let named = [
-            (Signal::WorkingSet, Exporter::Cadvisor, "container_memory_working_set_bytes", &container),
-            (Signal::MemoryLimit, Exporter::Cadvisor, "container_spec_memory_limit_bytes", &container),
-            (Signal::ResidentSet, Exporter::Cadvisor, "container_memory_rss", &container),
-            (Signal::Cache, Exporter::Cadvisor, "container_memory_cache", &container),
-            (Signal::MajorFaults, Exporter::Cadvisor, "container_memory_failures_total", &faults),
-            (Signal::CpuTime, Exporter::Cadvisor, "container_cpu_usage_seconds_total", &container),
-            (Signal::ThrottledPeriods, Exporter::Cadvisor, "container_cpu_cfs_throttled_periods_total", &container),
-            (Signal::Descriptors, Exporter::Cadvisor, "container_file_descriptors", &container),
-            (Signal::Threads, Exporter::Cadvisor, "container_threads", &container),
-            (Signal::CpuLimit, Exporter::KubeState, "kube_pod_container_resource_limits", &cpu),
-        ];
-        let mut signals = Vec::with_capacity(named.len());
-        for (signal, exporter, name, labels) in named {
-            signals.push((signal, self.exposition.resolve(exporter, name, labels, &pod.key)?));
-        }
-        signals.sort_by_key(|(_, series)| series.metric);
-        Ok(signals)
-    }
-
-    /// Every sample of a life, its node's memory included, sorted by metric and time.
-    fn samples(
-        &self,
-        pod: &Pod,
-        life: &Life,
-        times: &[i64],
-        signals: &[(Signal, Series)],
-        random: &mut ChaCha8Rng,
-    ) -> Result<Vec<Sample>> {
-        let mut samples = Vec::with_capacity(times.len() * (signals.len() + 2));
-        for &(signal, series) in signals {
-            let what = (&life.levels, pod.limits);
-            emit(signal, series, what, (life.start, times), self.catalogue, random, &mut samples)?;
-        }
-        let instance = format!("node-{:02}:9100", pod.node);
-        let node = labels([("instance", instance.as_str())]);
-        let resolve = |name: &str| self.exposition.resolve(Exporter::Node, name, &node, &instance);
-        let (available, total) = (resolve("node_memory_MemAvailable_bytes")?, resolve("node_memory_MemTotal_bytes")?);
-        let series = &self.nodes[pod.node];
-        let from = series.partition_point(|&(time, _)| time < life.start);
-        let until = series.partition_point(|&(time, _)| time < life.end);
-        for &(time, value) in &series[from..until] {
-            samples.push(sample(self.catalogue, available, time, value, random)?);
-        }
-        for &(time, _) in &series[from..until] {
-            samples.push(sample(self.catalogue, total, time, NODE_MEMORY, random)?);
-        }
-        Ok(samples)
-    }
-}
-
-fn pod_labels(pod: &Pod) -> BTreeMap<String, String> {
-    labels([("namespace", "fleet"), ("pod", pod.name.as_str()), ("container", "app")])
-}
-
-/// Life after life until the pod ends; each restart draws a new nature.
-fn lives(world: World, flipped: bool, pod: &Pod, random: &mut ChaCha8Rng) -> Vec<Life> {
-    let mut lives = Vec::new();
-    let mut start = pod.start;
-    while start < pod.end {
-        let (levels, hazard) = draw(world, flipped, random);
-        let (ticks, cause) = hazard.draw(random);
-        let restart = random.random_range(10..60) * 1000;
-        let fails = start + ticks < pod.end;
-        let end = if fails { start + ticks } else { pod.end };
-        lives.push(Life { start, end, cause: fails.then_some(cause), levels, hazard });
-        start = end + restart;
-    }
-    debug_assert!(lives.iter().all(|life| life.cause.is_none_or(|cause| cause < CAUSES.len())));
-    lives
-}
-
-fn outages(pod: &Pod, random: &mut ChaCha8Rng) -> Vec<(i64, i64)> {
-    let mut outages = Vec::new();
-    let mut time = pod.start;
-    loop {
-        let wait: f64 = Exp1.sample(random);
-        time += seconds(wait * MEAN_OUTAGE_HOURS * 3600.0) * 1000;
-        if time >= pod.end {
-            return outages;
-        }
-        let until = time + random.random_range(OUTAGE_MINUTES) * 60_000;
-        outages.push((time, until));
-        time = until;
-    }
 }
 
 fn between(times: &[i64], from: i64, until: i64) -> &[i64] {
@@ -331,16 +186,12 @@ fn between(times: &[i64], from: i64, until: i64) -> &[i64] {
     &times[start..times.partition_point(|&time| time < until)]
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "bounded by the length of a simulation many times over")]
-fn seconds(value: f64) -> i64 {
-    value.min(1e9) as i64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::Source;
     use crate::simulator::Simulator;
+    use crate::simulator::plan::CAUSES;
 
     fn config(world: World) -> SimulatorConfig {
         SimulatorConfig { world, workloads: 6, containers_per_workload: 4, hours: 240, ..SimulatorConfig::default() }
@@ -378,14 +229,5 @@ mod tests {
             }
             assert!(compared > 40, "only {compared} failures to compare");
         }
-    }
-
-    #[test]
-    fn two_failures_never_fall_between_two_scrapes() {
-        assert!(super::super::STARTUP > (OUTAGE_MINUTES.end + 5) * 60_000 - 5 * 60_000);
-        let simulator = Simulator::new(config(World::Interaction)).unwrap();
-        let fleet = Fleet::new(simulator.config(), simulator.plan()).unwrap();
-        assert!(super::super::STARTUP < HOUR, "cuts begin after start-up");
-        assert_eq!(fleet.nodes.len(), 20);
     }
 }

@@ -102,8 +102,7 @@ impl Hazard {
         #[expect(clippy::cast_precision_loss, reason = "a life is far below 2^53 milliseconds")]
         let age = (age_ticks - STARTUP) as f64 / HOUR as f64;
         let so_far = self.cumulative(age);
-        let survival: Vec<f64> =
-            grid.edges().iter().map(|edge| (so_far - self.cumulative(age + edge)).exp()).collect();
+        let survival: Vec<f64> = grid.edges().iter().map(|edge| (so_far - self.cumulative(age + edge)).exp()).collect();
         // Both causes wear alike, so each takes its constant share of the failures.
         let incidence =
             self.rates.iter().map(|rate| survival.iter().map(|s| rate / self.total() * (1.0 - s)).collect()).collect();
@@ -141,11 +140,7 @@ fn interaction(flipped: bool, random: &mut ChaCha8Rng) -> (Levels, Hazard) {
     let memory = sign(random) + 0.3 * normal(random);
     let cpu = sign(random) + 0.3 * normal(random);
     let (class, deviation) = (sign(random), normal(random));
-    let saw = Saw {
-        slow_rise: random.random_bool(0.5),
-        period: random.random_range(1.2..1.6),
-        phase: random.random(),
-    };
+    let saw = Saw { slow_rise: random.random_bool(0.5), period: random.random_range(1.2..1.6), phase: random.random() };
     let levels = Levels {
         memory: 0.5 + 0.13 * memory,
         cpu: 0.45 + 0.12 * cpu,

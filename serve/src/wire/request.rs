@@ -39,7 +39,9 @@ impl Wire {
         let mut previous = 0.0;
         for &horizon in &horizons {
             if horizon > last {
-                return Err(invalid(format!("horizon {horizon} {unit} lies beyond the grid (last edge {last} {unit})")));
+                return Err(invalid(format!(
+                    "horizon {horizon} {unit} lies beyond the grid (last edge {last} {unit})"
+                )));
             }
             if horizon.is_nan() || horizon <= previous {
                 return Err(invalid(format!(
@@ -75,7 +77,11 @@ impl Wire {
         self.check_count(count)?;
         let (width, size) = (spec.flat.len(), spec.steps * spec.channels.len());
         check_size("as_of values (one per row)", count, message.as_of.len())?;
-        check_size(&format!("bytes of flat ({count} rows x {width} columns x 4)"), count * width * 4, message.flat.len())?;
+        check_size(
+            &format!("bytes of flat ({count} rows x {width} columns x 4)"),
+            count * width * 4,
+            message.flat.len(),
+        )?;
         let window = format!("({count} rows x {} steps x {} channels x 4)", spec.steps, spec.channels.len());
         check_size(&format!("bytes of sequence {window}"), count * size * 4, message.sequence.len())?;
 

@@ -2,12 +2,10 @@
 
 use std::iter;
 
-use features::catalogue::MetricKind;
 use features::MetricId;
+use features::catalogue::MetricKind;
 use model::{AlarmLevels, BundleInfo};
-use proto::v1::{
-    self, Alarm, CauseIncidence, Limits, Metric, ModelCard, Risk, RowStatus, RulQuantile, ScoreResponse,
-};
+use proto::v1::{self, Alarm, CauseIncidence, Limits, Metric, ModelCard, Risk, RowStatus, RulQuantile, ScoreResponse};
 use survival::{Prediction, Readout, SurvivalCurve, TimeUnit};
 
 use super::{Fault, Rows, Wire};

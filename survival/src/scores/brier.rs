@@ -1,6 +1,6 @@
 //! Brier score and its integral over time, weighted for censoring (Graf et al. 1999).
 //!
-//! BS(t) = mean of 1[T ≤ t, failed]·S(t|x)²/G(T−) + 1[T > t]·(1 − S(t|x))²/G(t); IBS = ∫BS dt / (t_max − t_min)
+//! BS(t) = mean of `1[T ≤ t, failed]·S(t|x)²/G(T−) + 1[T > t]·(1 − S(t|x))²/G(t)`; IBS = ∫BS dt / (t_max − t_min)
 //! by the trapezoid rule over the given times. Weights use G(T−), the probability of still being watched just before
 //! T; scikit-survival divides by G(T), which differs only when a training unit was censored exactly at T.
 

@@ -1,7 +1,7 @@
 //! Brier score of the incidence of one cause while the others compete.
 //!
-//! BS_c(t) = mean of 1[T ≤ t, cause c]·(1 − F_c(t))²/G(T−) + 1[T ≤ t, another cause]·F_c(t)²/G(T−)
-//! + 1[T > t]·F_c(t)²/G(t) (Schoop et al. 2011). With one cause it equals the Brier score of S.
+//! BS_c(t) = mean of `1[T ≤ t, cause c]·(1 − F_c(t))²/G(T−)`, `1[T ≤ t, another cause]·F_c(t)²/G(T−)` and
+//! `1[T > t]·F_c(t)²/G(t)`, of which one at most is not 0 (Schoop et al. 2011). With one cause it equals the Brier score of S.
 
 use super::brier::{CensoringWeights, CurveReader, TimePlan};
 use super::{check_rows, check_values};

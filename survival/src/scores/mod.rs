@@ -1,6 +1,6 @@
 //! Every score, from curves and observations only, so that each predictor is judged by the same lines.
 //!
-//! Censoring is handled by weights 1[T ≤ t, failed]/G(T−) and 1[T > t]/G(t), where G is the Kaplan–Meier estimate of
+//! Censoring is handled by weights `1[T ≤ t, failed]/G(T−)` and `1[T > t]/G(t)`, where G is the Kaplan–Meier estimate of
 //! the censoring time fitted on *training* data ([`brier::CensoringWeights`]). Start in [`brier`] (the primary score),
 //! then [`concordance`], [`calibration`], [`detection`], [`rul`]; [`resampling`] puts intervals on all of them.
 

@@ -1,0 +1,82 @@
+//! `forewarn dataset`: import, simulate, verify, describe.
+
+use std::path::Path;
+
+use anyhow::Context;
+use datasets::benchmark::alibaba_pods::AlibabaPodsConfig;
+use datasets::benchmark::cmapss::CmapssConfig;
+use datasets::benchmark::prevent::PreventConfig;
+use datasets::benchmark::{AlibabaPods, Cmapss, Prevent};
+use datasets::simulator::World;
+use datasets::{Dataset, Simulator, SimulatorConfig, Source};
+
+use crate::args::{DatasetAction, DatasetArgs, ImportSource, WorldArg};
+use crate::bar::{Bar, Style};
+use crate::config_file;
+
+impl From<WorldArg> for World {
+    fn from(world: WorldArg) -> Self {
+        match world {
+            WorldArg::LogLinear => Self::LogLinear,
+            WorldArg::Interaction => Self::Interaction,
+        }
+    }
+}
+
+pub(crate) fn run(args: DatasetArgs) -> anyhow::Result<()> {
+    let bar = Bar::new(Style::Person);
+    match args.action {
+        DatasetAction::Import { source, from, subset, cut_every, out } => {
+            let mut source: Box<dyn Source> = match source {
+                ImportSource::Prevent => Box::new(Prevent::open(&PreventConfig { from })?),
+                ImportSource::Cmapss => Box::new(Cmapss::open(CmapssConfig { from, subset, cut_every })?),
+                ImportSource::AlibabaPods => Box::new(AlibabaPods::open(&AlibabaPodsConfig { from })?),
+            };
+            build(source.as_mut(), &out, &bar)
+        }
+        DatasetAction::Simulate { config, world, seed, permute_labels, out } => {
+            let text = config_file::text(config.as_deref())?;
+            let mut settings: SimulatorConfig = config_file::parse(&text, config.as_deref())?;
+            if let Some(world) = world {
+                settings.world = world.into();
+            }
+            if let Some(seed) = seed {
+                settings.seed = seed;
+            }
+            settings.permute_labels |= permute_labels;
+            build(&mut Simulator::new(settings)?, &out, &bar)
+        }
+        DatasetAction::Verify { dir, json } => {
+            let report = Dataset::open(&dir)?.verify(&bar)?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&report)?);
+            } else {
+                println!("{}: every digest, row count and schema as the manifest says", dir.display());
+            }
+            Ok(())
+        }
+        DatasetAction::Describe { dir, json } => {
+            let description = Dataset::open(&dir)?.describe()?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&description)?);
+            } else {
+                println!("{description}");
+            }
+            Ok(())
+        }
+    }
+}
+
+fn build(source: &mut dyn Source, out: &Path, bar: &Bar) -> anyhow::Result<()> {
+    let built = datasets::build(source, out, bar).with_context(|| format!("building {}", out.display()))?;
+    let counts = &built.manifest.counts;
+    println!(
+        "{}: {} rows of {} entities, {} failures ({})",
+        out.display(),
+        counts.rows,
+        counts.entities,
+        counts.events_by_cause.values().sum::<u64>(),
+        counts.events_by_cause.iter().map(|(cause, n)| format!("{cause} {n}")).collect::<Vec<_>>().join(", ")
+    );
+    Ok(())
+}

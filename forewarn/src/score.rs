@@ -1,0 +1,95 @@
+//! `forewarn score`: the nightly job.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+use score::{Outcome, ScoreConfig, score};
+
+use crate::args::ScoreArgs;
+use crate::bar::{Bar, Style};
+use crate::config_file;
+use crate::exit::usage;
+
+/// Looked at between parts.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+pub(crate) fn run(args: ScoreArgs) -> anyhow::Result<()> {
+    if args.lake.is_some() {
+        return Err(usage("--lake is not there yet: build a data set and score that with --dataset"));
+    }
+    let json = args.json;
+    let config = resolve(args)?;
+    stop_on_signal();
+    let bar = Bar::new(if json { Style::Script } else { Style::Person });
+    let outcome = score(&config, &bar, &STOP)?;
+    config_file::write(&outcome.dir().join("score.toml"), toml::to_string_pretty(&config)?.as_bytes())?;
+    match &outcome {
+        Outcome::Committed { dir, manifest } | Outcome::AlreadyCommitted { dir, manifest } => {
+            if json {
+                let mut value = serde_json::to_value(manifest)?;
+                value["dir"] = serde_json::to_value(dir)?;
+                println!("{}", serde_json::to_string_pretty(&value)?);
+            } else {
+                let again = if matches!(outcome, Outcome::AlreadyCommitted { .. }) { ", committed before" } else { "" };
+                println!("{}: {} rows, {} failed{again}", dir.display(), manifest.rows, manifest.failed);
+            }
+        }
+        Outcome::ShardDone { dir, missing } => {
+            if json {
+                println!("{}", serde_json::json!({ "dir": dir, "missing_shards": missing }));
+            } else {
+                println!("{}: shard done, waiting for shards {missing:?}", dir.display());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn resolve(args: ScoreArgs) -> anyhow::Result<ScoreConfig> {
+    let mut config = match &args.config {
+        Some(path) => {
+            let text = config_file::text(Some(path))?;
+            let mut config: ScoreConfig = config_file::parse(&text, Some(path))?;
+            config.dataset = args.dataset.unwrap_or(config.dataset);
+            config.bundle = args.bundle.unwrap_or(config.bundle);
+            config.out = args.out.unwrap_or(config.out);
+            config.as_of = args.as_of.unwrap_or(config.as_of);
+            config
+        }
+        None => {
+            let need = |what: &str, value: Option<PathBuf>| {
+                value.ok_or_else(|| usage(format!("--{what} is missing; give it or a --config that has it")))
+            };
+            let as_of = args.as_of.ok_or_else(|| usage("--as-of is missing: all, latest or a tick"))?;
+            ScoreConfig::new(need("dataset", args.dataset)?, need("bundle", args.bundle)?, need("out", args.out)?, as_of)
+        }
+    };
+    config.shards = args.shards.unwrap_or(config.shards);
+    config.device = args.device.unwrap_or(config.device);
+    let shard = args.shard.or_else(|| std::env::var("JOB_COMPLETION_INDEX").ok().filter(|_| args.shards.is_none()));
+    if let Some(text) = shard {
+        let (index, count) = match text.split_once('/') {
+            Some((index, count)) => (index, Some(count)),
+            None => (text.as_str(), None),
+        };
+        let number = |part: &str| {
+            part.trim().parse::<u32>().map_err(|_| usage(format!("--shard {text:?} is not i/N, such as 0/8")))
+        };
+        config.shard = Some(number(index)?);
+        if let Some(count) = count {
+            config.shards = number(count)?;
+        }
+    }
+    config.validate()?;
+    Ok(config)
+}
+
+/// SIGTERM and Ctrl-C finish the part under way and end with 75.
+fn stop_on_signal() {
+    #[cfg(feature = "serve")]
+    std::thread::spawn(|| {
+        let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
+        runtime.block_on(crate::serve::stop_signal());
+        STOP.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+}
