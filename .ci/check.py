@@ -94,9 +94,9 @@ def read_scores(folder):
     """(entity, incarnation, as_of) -> failure probabilities in the order of the horizons."""
     import pyarrow.parquet as pq
 
-    manifests = sorted(Path(folder).glob("date=*/model=*/manifest.json"))
+    manifests = sorted(Path(folder).glob("as_of=*/model=*/manifest.json"))
     if not manifests:
-        fail(f"{folder}: no date=*/model=*/manifest.json; forewarn score did not finish")
+        fail(f"{folder}: no as_of=*/model=*/manifest.json; forewarn score did not finish")
     answers = {}
     for manifest in manifests:
         for part in sorted(manifest.parent.glob("part-*.parquet")):
@@ -149,13 +149,9 @@ def compare(rows, folder, what):
 
 
 def client_rows(path):
-    answer = read_json(path)
-    if isinstance(answer, dict):
-        for key in ("rows", "risks", "answers"):
-            if isinstance(answer.get(key), list):
-                return answer[key]
-        fail(f"{path}: no list of rows; keys are {sorted(answer)}")
-    return answer
+    """One JSON object per line."""
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file if line.strip()]
 
 
 def main(arguments):

@@ -55,7 +55,7 @@ impl Default for SimulatorConfig {
     fn default() -> Self {
         Self {
             world: World::LogLinear,
-            workloads: 200,
+            workloads: 600,
             containers_per_workload: 5,
             nodes: 20,
             hours: 240,

@@ -168,12 +168,13 @@ fn known_interactions(batch: &LabeledBatch) -> Array2<f64> {
 #[test]
 fn each_world_is_won_by_the_model_that_fits_it() {
     let folder = tempfile::tempdir().unwrap();
-    let log_linear = built(SimulatorConfig::default(), &folder.path().join("linear"));
+    let log_linear =
+        built(SimulatorConfig { workloads: 200, ..SimulatorConfig::default() }, &folder.path().join("linear"));
     let (cox, oracle) = cox_and_oracle(&log_linear, every_column(&log_linear));
     println!("log-linear: Cox {cox:.4}, oracle {oracle:.4}");
     assert!(oracle > 0.75 && cox > oracle - 0.03, "Cox {cox} is at home here, the oracle ranks {oracle}");
 
-    let config = SimulatorConfig { world: World::Interaction, ..SimulatorConfig::default() };
+    let config = SimulatorConfig { world: World::Interaction, workloads: 200, ..SimulatorConfig::default() };
     let interaction = built(config, &folder.path().join("interaction"));
     let (cox, oracle) = cox_and_oracle(&interaction, every_column(&interaction));
     println!("interaction: Cox {cox:.4}, oracle {oracle:.4}");
@@ -209,7 +210,7 @@ fn default_fleets() {
     for world in [World::LogLinear, World::Interaction] {
         let folder = tempfile::tempdir().unwrap();
         let begin = Instant::now();
-        let config = SimulatorConfig { world, ..SimulatorConfig::default() };
+        let config = SimulatorConfig { world, workloads: 200, ..SimulatorConfig::default() };
         let dataset = built(config, &folder.path().join("set"));
         println!("{world:?}: built in {:.1?}", begin.elapsed());
         let begin = Instant::now();

@@ -40,7 +40,10 @@ impl FeatureBatch {
         check("sequence values (rows x steps x channels)", rows * steps * channels, sequence.len())?;
         if let Some(at) = flat.iter().position(|v| v.is_infinite()) {
             let column = &spec.flat[at % width].name;
-            return Err(FeatureError::Column { column: column.clone(), problem: format!("is infinite in row {}", at / width) });
+            return Err(FeatureError::Column {
+                column: column.clone(),
+                problem: format!("is infinite in row {}", at / width),
+            });
         }
         if let Some(at) = sequence.iter().position(|v| v.is_infinite()) {
             let channel = &spec.channels[at % channels].name;

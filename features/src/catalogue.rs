@@ -90,7 +90,9 @@ impl Catalogue {
             let id = u16::try_from(index)
                 .map_err(|_| FeatureError::Spec { reason: format!("more than {} metrics", u16::MAX) })?;
             if definition.id.is_empty() || by_name.insert(definition.id.clone(), MetricId(id)).is_some() {
-                return Err(FeatureError::Spec { reason: format!("metric id {:?} is empty or given twice", definition.id) });
+                return Err(FeatureError::Spec {
+                    reason: format!("metric id {:?} is empty or given twice", definition.id),
+                });
             }
             if definition.kind == MetricKind::State && definition.states.is_empty() {
                 return Err(FeatureError::Spec { reason: format!("state metric {:?} names no states", definition.id) });

@@ -98,7 +98,10 @@ impl Mapping {
             let states = catalogue.definition(metric).map(|d| d.states.clone()).unwrap_or_default();
             let is_state = catalogue.definition(metric).is_some_and(|d| d.kind == MetricKind::State);
             if is_state != row.state.is_some() {
-                return Err(refuse(format!("row {:?}: a state metric, and only one, names its state label", row.select)));
+                return Err(refuse(format!(
+                    "row {:?}: a state metric, and only one, names its state label",
+                    row.select
+                )));
             }
             if !(row.scale.is_finite() && row.scale > 0.0) {
                 return Err(refuse(format!("row {:?}: scale {} must be above 0", row.select, row.scale)));
@@ -141,7 +144,8 @@ impl Mapping {
         };
         let key = rule.row.key.iter().map(label).collect::<Result<Vec<_>>>()?;
         let key = key.into_iter().map(String::as_str).collect::<Vec<_>>().join("/");
-        let incarnation = rule.row.incarnation.as_ref().and_then(|name| row.labels.get(name)).cloned().unwrap_or_default();
+        let incarnation =
+            rule.row.incarnation.as_ref().and_then(|name| row.labels.get(name)).cloned().unwrap_or_default();
         let value = match &rule.row.state {
             Some(state_label) => {
                 if row.value < 0.5 {
@@ -191,7 +195,9 @@ fn parse_selector(text: &str) -> std::result::Result<(String, Vec<Matcher>), Str
     let text = text.trim();
     let (name, rest) = match text.split_once('{') {
         None => (text, None),
-        Some((name, rest)) => (name.trim(), Some(rest.strip_suffix('}').ok_or(format!("selector {text:?}: no closing brace"))?)),
+        Some((name, rest)) => {
+            (name.trim(), Some(rest.strip_suffix('}').ok_or(format!("selector {text:?}: no closing brace"))?))
+        }
     };
     if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':')) {
         return Err(format!("selector {text:?}: {name:?} is not a metric name"));
@@ -206,7 +212,8 @@ fn parse_selector(text: &str) -> std::result::Result<(String, Vec<Matcher>), Str
             },
         };
         let value = value.trim().strip_prefix('"').and_then(|v| v.strip_suffix('"'));
-        let value = value.ok_or(format!("selector {text:?}: value of {label:?} is not quoted (only = and != are known)"))?;
+        let value =
+            value.ok_or(format!("selector {text:?}: value of {label:?} is not quoted (only = and != are known)"))?;
         matchers.push(Matcher { label: label.trim().to_owned(), equal, value: value.to_owned() });
     }
     Ok((name.to_owned(), matchers))

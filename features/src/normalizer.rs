@@ -337,11 +337,8 @@ fn fit_scaling(values: impl Iterator<Item = f32>, may_log: bool) -> Scaling {
     #[expect(clippy::cast_precision_loss, reason = "row counts stay far below 2^53")]
     let n = seen.len() as f64;
     let mean = if seen.is_empty() { 0.0 } else { seen.iter().map(|&v| f64::from(v)).sum::<f64>() / n };
-    let variance = if seen.len() < 2 {
-        0.0
-    } else {
-        seen.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / (n - 1.0)
-    };
+    let variance =
+        if seen.len() < 2 { 0.0 } else { seen.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / (n - 1.0) };
     let scale = variance.sqrt();
     // A spread at the rounding level of the values is a constant sensor, not a signal.
     let constant = scale <= 1e-6 * mean.abs().max(1e-12);

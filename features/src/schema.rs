@@ -122,7 +122,11 @@ pub fn from_record_batch(spec: &FeatureSpec, causes: &[String], batch: &RecordBa
     let mut observations = Vec::with_capacity(rows);
     let mut splits = Vec::with_capacity(rows);
     for row in 0..rows {
-        entities.push(Entity::try_new(EntityKind::from_name(kind.value(row))?, key.value(row), incarnation.value(row))?);
+        entities.push(Entity::try_new(
+            EntityKind::from_name(kind.value(row))?,
+            key.value(row),
+            incarnation.value(row),
+        )?);
         splits.push(Split::from_name(split.value(row)).ok_or_else(|| unknown("split", split.value(row)))?);
         let outcome = match (cause.is_valid(row), censor.is_valid(row)) {
             (true, false) => {

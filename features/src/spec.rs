@@ -206,7 +206,10 @@ impl FeatureSpec {
             return refuse("catalogue_digest differs from the catalogue given".to_owned());
         }
         if self.tile <= 0 || self.time.ticks_per_unit <= 0 {
-            return refuse(format!("tile ({}) and ticks_per_unit ({}) must be above 0", self.tile, self.time.ticks_per_unit));
+            return refuse(format!(
+                "tile ({}) and ticks_per_unit ({}) must be above 0",
+                self.tile, self.time.ticks_per_unit
+            ));
         }
         if self.ingest_lag < 0 || self.longest_gap <= 0 {
             return refuse(format!(
@@ -218,7 +221,11 @@ impl FeatureSpec {
             return refuse("neither flat columns nor sequence channels: nothing to learn from".to_owned());
         }
         if (self.steps == 0) != self.channels.is_empty() {
-            return refuse(format!("steps ({}) and channels ({}) must both be given or both be 0", self.steps, self.channels.len()));
+            return refuse(format!(
+                "steps ({}) and channels ({}) must both be given or both be 0",
+                self.steps,
+                self.channels.len()
+            ));
         }
         if self.steps > 0 && (self.step <= 0 || self.step % self.tile != 0) {
             return refuse(format!("step ({}) must be a multiple of tile ({})", self.step, self.tile));
@@ -244,7 +251,10 @@ impl FeatureSpec {
                 FlatSource::Attribute { .. } | FlatSource::Age | FlatSource::SinceEvent => continue,
             };
             if window <= 0 || window % self.tile != 0 {
-                return refuse(format!("column {:?}: window ({window}) must be a multiple of tile ({})", column.name, self.tile));
+                return refuse(format!(
+                    "column {:?}: window ({window}) must be a multiple of tile ({})",
+                    column.name, self.tile
+                ));
             }
         }
         for channel in &self.channels {
@@ -255,16 +265,25 @@ impl FeatureSpec {
         }
         for regime in &self.regimes {
             if self.channel_index(&regime.channel).is_none() || regime.resolution <= 0.0 {
-                return refuse(format!("regime channel {:?} must be a channel, with a resolution above 0", regime.channel));
+                return refuse(format!(
+                    "regime channel {:?} must be a channel, with a resolution above 0",
+                    regime.channel
+                ));
             }
         }
         for summary in &self.summaries {
             let steps = match *summary {
                 Summary::Last => 1,
-                Summary::Mean { steps } | Summary::Std { steps } | Summary::Slope { steps } | Summary::Change { steps } => steps,
+                Summary::Mean { steps }
+                | Summary::Std { steps }
+                | Summary::Slope { steps }
+                | Summary::Change { steps } => steps,
             };
             if steps == 0 || steps > self.steps {
-                return refuse(format!("summary {summary:?} reaches over {steps} steps, the window has {}", self.steps));
+                return refuse(format!(
+                    "summary {summary:?} reaches over {steps} steps, the window has {}",
+                    self.steps
+                ));
             }
         }
         Ok(())

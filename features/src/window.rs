@@ -222,7 +222,9 @@ impl RowAssembler {
                 for &(metric, statistic, limit) in &self.channels {
                     let value = tiles.merged(metric, from, until).statistic(statistic, per_unit);
                     let value = match limit {
-                        Some(limit) => share(value, tiles.merged(limit, from, until).statistic(Statistic::Last, per_unit)),
+                        Some(limit) => {
+                            share(value, tiles.merged(limit, from, until).statistic(Statistic::Last, per_unit))
+                        }
                         None => value,
                     };
                     self.sequence_values.push(narrow(value));
@@ -270,7 +272,10 @@ fn check_statistic(catalogue: &Catalogue, id: MetricId, statistic: Statistic, co
     };
     if wrong {
         return Err(FeatureError::Spec {
-            reason: format!("column {column:?}: {statistic:?} means nothing for {} ({:?})", definition.id, definition.kind),
+            reason: format!(
+                "column {column:?}: {statistic:?} means nothing for {} ({:?})",
+                definition.id, definition.kind
+            ),
         });
     }
     Ok(())

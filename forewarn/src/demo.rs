@@ -17,7 +17,7 @@ use train::{TrainConfig, report};
 use crate::args::{DemoArgs, DemoSource};
 use crate::bar::{Bar, Style};
 use crate::exit::usage;
-use crate::predict::{Answer, ask, newest, riskiest, risk_lines};
+use crate::predict::{Answer, ask, newest, risk_lines, riskiest};
 use crate::{config_file, demo_real, evaluate, serve};
 
 /// What a script reads from `forewarn demo --json`.
@@ -54,7 +54,9 @@ pub(crate) fn run(args: DemoArgs) -> anyhow::Result<()> {
         DemoSource::AlibabaPods => "alibaba-pods",
     };
     let from = match (args.source, &args.from) {
-        (DemoSource::Simulate, Some(_)) => return Err(usage("--from is for public data sets; the simulator needs none")),
+        (DemoSource::Simulate, Some(_)) => {
+            return Err(usage("--from is for public data sets; the simulator needs none"));
+        }
         (DemoSource::Simulate, None) => PathBuf::new(),
         (_, Some(from)) => from.clone(),
         (_, None) => return Err(usage(format!("--source {name} needs --from, the folder of the data set"))),
@@ -84,7 +86,13 @@ pub(crate) fn run(args: DemoArgs) -> anyhow::Result<()> {
 }
 
 /// Data set, bundles, comparison, report, server, answers.
-fn whole_path(source: &mut dyn Source, out: &Path, config: &TrainConfig, args: &DemoArgs, bar: &Bar) -> anyhow::Result<()> {
+fn whole_path(
+    source: &mut dyn Source,
+    out: &Path,
+    config: &TrainConfig,
+    args: &DemoArgs,
+    bar: &Bar,
+) -> anyhow::Result<()> {
     let dataset_dir = out.join("dataset");
     datasets::build(source, &dataset_dir, bar).context("building the data set")?;
     let dataset = Dataset::open(&dataset_dir)?;
@@ -149,15 +157,10 @@ fn ask_own_server(bundle: LoadedBundle, rows: &LabeledBatch) -> anyhow::Result<(
         let listener = ::serve::bind(([127, 0, 0, 1], 0).into()).await?;
         let address = listener.local_addr()?;
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let server = tokio::spawn(::serve::run(
-            listener,
-            None,
-            serve::served(bundle),
-            ::serve::ServeConfig::default(),
-            async {
+        let server =
+            tokio::spawn(::serve::run(listener, None, serve::served(bundle), ::serve::ServeConfig::default(), async {
                 let _ = stopped.await;
-            },
-        ));
+            }));
         let answers = ask(address, &wanted).await;
         let _ = stop.send(());
         server.await.context("the server's task")??;

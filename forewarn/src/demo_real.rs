@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use anyhow::Context;
+use datasets::Dataset;
 use datasets::benchmark::cmapss::CmapssConfig;
 use datasets::benchmark::prevent::PreventConfig;
 use datasets::benchmark::{Cmapss, Prevent};
-use datasets::Dataset;
 use model::ModelKind;
 use train::alarms::{alarm_table, leave_one_run_out};
 use train::crossval::cross_validate;

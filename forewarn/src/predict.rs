@@ -71,7 +71,8 @@ fn select(rows: &FeatureBatch, as_of: &str) -> anyhow::Result<Vec<usize>> {
         "all" => (0..rows.rows()).collect(),
         "latest" => newest(rows),
         tick => {
-            let tick: i64 = tick.parse().map_err(|_| usage(format!("--as-of {tick:?} is neither all, latest nor a tick")))?;
+            let tick: i64 =
+                tick.parse().map_err(|_| usage(format!("--as-of {tick:?} is neither all, latest nor a tick")))?;
             (0..rows.rows()).filter(|&row| rows.as_of()[row] == tick).collect()
         }
     })
@@ -91,10 +92,9 @@ pub(crate) fn newest(rows: &FeatureBatch) -> Vec<usize> {
 
 /// Asks a server about every row of a batch.
 pub(crate) async fn ask(address: SocketAddr, rows: &FeatureBatch) -> anyhow::Result<Answers> {
-    let channel = Channel::from_shared(format!("http://{address}"))?
-        .connect()
-        .await
-        .map_err(|error| unavailable(format!("no server answers at {address} ({error}); start one with forewarn serve")))?;
+    let channel = Channel::from_shared(format!("http://{address}"))?.connect().await.map_err(|error| {
+        unavailable(format!("no server answers at {address} ({error}); start one with forewarn serve"))
+    })?;
     let mut client = RiskServiceClient::new(channel).max_decoding_message_size(64 << 20);
     let mut answers: Option<Answers> = None;
     for start in (0..rows.rows()).step_by(ROWS_PER_CALL) {
@@ -106,8 +106,7 @@ pub(crate) async fn ask(address: SocketAddr, rows: &FeatureBatch) -> anyhow::Res
             .into_inner();
         let causes = response.causes.clone();
         let ScoreResponse { model, version, horizons, quantiles, risks, .. } = response;
-        let answers =
-            answers.get_or_insert_with(|| Answers { model, version, horizons, quantiles, rows: Vec::new() });
+        let answers = answers.get_or_insert_with(|| Answers { model, version, horizons, quantiles, rows: Vec::new() });
         answers.rows.extend(risks.into_iter().map(|risk| answer(risk, &causes)));
     }
     answers.ok_or_else(|| usage("no rows to ask about"))

@@ -61,7 +61,12 @@ fn resolve(args: ScoreArgs) -> anyhow::Result<ScoreConfig> {
                 value.ok_or_else(|| usage(format!("--{what} is missing; give it or a --config that has it")))
             };
             let as_of = args.as_of.ok_or_else(|| usage("--as-of is missing: all, latest or a tick"))?;
-            ScoreConfig::new(need("dataset", args.dataset)?, need("bundle", args.bundle)?, need("out", args.out)?, as_of)
+            ScoreConfig::new(
+                need("dataset", args.dataset)?,
+                need("bundle", args.bundle)?,
+                need("out", args.out)?,
+                as_of,
+            )
         }
     };
     config.shards = args.shards.unwrap_or(config.shards);

@@ -38,7 +38,13 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
             });
             println!("{}", serde_json::to_string_pretty(&line)?);
         } else {
-            println!("{}: {}@{} in {:.1} s", bundle.dir.display(), bundle.info.name, bundle.info.version, bundle.seconds);
+            println!(
+                "{}: {}@{} in {:.1} s",
+                bundle.dir.display(),
+                bundle.info.name,
+                bundle.info.version,
+                bundle.seconds
+            );
             for note in &bundle.notes {
                 println!("  {note}");
             }

@@ -149,7 +149,10 @@ pub fn write(parts: BundleParts, dir: &Path) -> Result<BundleInfo> {
         || parts.name.starts_with('.')
         || !parts.name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
     {
-        return Err(refuse(format!("name {:?} must be 1 to 64 of A-Z a-z 0-9 . _ - and not start with a dot", parts.name)));
+        return Err(refuse(format!(
+            "name {:?} must be 1 to 64 of A-Z a-z 0-9 . _ - and not start with a dot",
+            parts.name
+        )));
     }
     if dir.exists() {
         return Err(refuse("exists already; choose another --out or remove it".to_owned()));
@@ -256,7 +259,12 @@ impl LoadedBundle {
             let bytes = read_file(&dir.join(name))?;
             let got = hex::encode(Sha256::digest(&bytes));
             if got != *expected {
-                return Err(ModelError::Digest { path: dir.to_owned(), file: name.clone(), expected: expected.clone(), got });
+                return Err(ModelError::Digest {
+                    path: dir.to_owned(),
+                    file: name.clone(),
+                    expected: expected.clone(),
+                    got,
+                });
             }
             files.insert(name.as_str(), bytes);
         }
@@ -407,8 +415,10 @@ fn check_golden(
 }
 
 fn to_json(value: &impl Serialize, dir: &Path) -> Result<Vec<u8>> {
-    serde_json::to_vec_pretty(value)
-        .map_err(|error| ModelError::Bundle { path: dir.to_owned(), reason: format!("cannot be written as JSON: {error}") })
+    serde_json::to_vec_pretty(value).map_err(|error| ModelError::Bundle {
+        path: dir.to_owned(),
+        reason: format!("cannot be written as JSON: {error}"),
+    })
 }
 
 fn from_json<T: for<'de> Deserialize<'de>>(bytes: &[u8], dir: &Path, name: &str) -> Result<T> {

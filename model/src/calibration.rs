@@ -60,7 +60,8 @@ impl Calibration {
                 gradient[1] -= PRIOR_SHIFT * calibration.shift[cause];
                 for (row, observation) in logits.iter().zip(observations) {
                     let survived = grid.intervals_survived(observation.duration().min(grid.last_edge()));
-                    let failed = observation.cause().and_then(|c| grid.interval_of(observation.duration()).map(|j| (j, c)));
+                    let failed =
+                        observation.cause().and_then(|c| grid.interval_of(observation.duration()).map(|j| (j, c)));
                     let at_risk = failed.map_or(survived, |(j, _)| j + 1);
                     for interval in 0..at_risk {
                         let z = &row[interval * causes..(interval + 1) * causes];

@@ -148,7 +148,9 @@ fn accelerated(software: bool) -> Result<Chosen> {
         "integrated_gpu" => 1,
         _ => 2,
     };
-    let usable = |adapter: &&Adapter| if software { adapter.kind == "software" } else { rank(adapter) < 2 || adapter.kind == "virtual_gpu" };
+    let usable = |adapter: &&Adapter| {
+        if software { adapter.kind == "software" } else { rank(adapter) < 2 || adapter.kind == "virtual_gpu" }
+    };
     let Some(adapter) = adapters.iter().filter(usable).min_by_key(rank) else {
         let seen = adapters.iter().map(|a| format!("{} ({}, {})", a.name, a.kind, a.api)).collect::<Vec<_>>();
         let seen = if seen.is_empty() { "no graphics adapter".to_owned() } else { format!("only {}", seen.join(", ")) };
@@ -160,10 +162,10 @@ fn accelerated(software: bool) -> Result<Chosen> {
         "virtual_gpu" => DeviceKind::VirtualGpu(0),
         _ => DeviceKind::Cpu,
     };
-    let device = Device::wgpu_options()
-        .device_kind(kind)
-        .init()
-        .map_err(|error| ModelError::Device { wanted: "GPU", found: format!("{} failed to start: {error:?}", adapter.name) })?;
+    let device = Device::wgpu_options().device_kind(kind).init().map_err(|error| ModelError::Device {
+        wanted: "GPU",
+        found: format!("{} failed to start: {error:?}", adapter.name),
+    })?;
     let shader = if cfg!(feature = "vulkan") { "SPIR-V" } else { "WGSL" };
     Ok(Chosen {
         device,

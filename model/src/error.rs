@@ -26,7 +26,9 @@ pub enum ModelError {
         reason: String,
     },
     /// A file whose bytes are not those the manifest names.
-    #[error("bundle {path}: {file} has sha256 {got}, the manifest says {expected}; the file was changed or damaged, fetch the bundle again")]
+    #[error(
+        "bundle {path}: {file} has sha256 {got}, the manifest says {expected}; the file was changed or damaged, fetch the bundle again"
+    )]
     Digest {
         /// The bundle's folder.
         path: PathBuf,

@@ -34,9 +34,17 @@ pub struct NetworkConfig {
 }
 
 impl Default for NetworkConfig {
-    /// Below 300 thousand parameters for every data set at hand, which keeps serving on a CPU cheap.
+    /// Below 300 thousand parameters for every data set at hand, which keeps serving on a CPU cheap. Chosen on the
+    /// validation part of the simulated interaction world.
     fn default() -> Self {
-        Self { flat_hidden: 128, patch_steps: 8, patch_hidden: 48, window_hidden: 64, fusion_hidden: 96, dropout: 0.1 }
+        Self {
+            flat_hidden: 256,
+            patch_steps: 4,
+            patch_hidden: 64,
+            window_hidden: 128,
+            fusion_hidden: 128,
+            dropout: 0.3,
+        }
     }
 }
 
@@ -78,7 +86,10 @@ impl NetworkConfig {
             ));
         }
         if self.fusion_hidden == 0 || !(0.0..1.0).contains(&self.dropout) {
-            return refuse(format!("fusion_hidden {} must be above 0, dropout {} in [0, 1)", self.fusion_hidden, self.dropout));
+            return refuse(format!(
+                "fusion_hidden {} must be above 0, dropout {} in [0, 1)",
+                self.fusion_hidden, self.dropout
+            ));
         }
         if shape.intervals == 0 || shape.causes == 0 {
             return refuse(format!("{} intervals and {} causes: nothing to predict", shape.intervals, shape.causes));
@@ -96,7 +107,9 @@ impl NetworkConfig {
         self.validate(shape)?;
         let outputs = shape.intervals * shape.causes;
         if base.len() != outputs {
-            return Err(ModelError::Network { reason: format!("base hazard has {} logits, the head {outputs}", base.len()) });
+            return Err(ModelError::Network {
+                reason: format!("base hazard has {} logits, the head {outputs}", base.len()),
+            });
         }
         let linear = |input: usize, output: usize| LinearConfig::new(input, output).init(device);
         let flat = (self.flat_hidden > 0 && shape.width > 0).then(|| FlatBranch {

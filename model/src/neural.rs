@@ -82,9 +82,10 @@ impl CurveModel for Neural {
 /// # Errors
 /// When the device lost them.
 pub fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>> {
-    let data = tensor
-        .try_into_data()
-        .map_err(|error| ModelError::Device { wanted: "working", found: format!("reading a result failed: {error:?}") })?;
+    let data = tensor.try_into_data().map_err(|error| ModelError::Device {
+        wanted: "working",
+        found: format!("reading a result failed: {error:?}"),
+    })?;
     data.try_to_vec::<f32>().map_err(|error| ModelError::Network { reason: format!("{error:?}") })
 }
 

@@ -113,10 +113,8 @@ pub fn score(config: &ScoreConfig, progress: &dyn Progress, stop: &AtomicBool) -
     let input_digest = digest(&config.dataset.join("dataset.json"))?;
     let identity = format!("{input_digest} {} {} {}", info.digest, config.as_of.text(), config.shards);
     let run_id = hex::encode(Sha256::digest(identity.as_bytes()))[..16].to_owned();
-    let dir = config
-        .out
-        .join(format!("as_of={}", config.as_of.text()))
-        .join(format!("model={}@{}", info.name, info.version));
+    let dir =
+        config.out.join(format!("as_of={}", config.as_of.text())).join(format!("model={}@{}", info.name, info.version));
 
     let manifest_path = dir.join("manifest.json");
     if manifest_path.exists() {
@@ -171,7 +169,8 @@ impl Night<'_> {
             }
         }
         if shards.iter().all(Vec::is_empty) {
-            let reason = format!("no row is as of {}; `forewarn dataset describe` shows the range", self.config.as_of.text());
+            let reason =
+                format!("no row is as of {}; `forewarn dataset describe` shows the range", self.config.as_of.text());
             return Err(ScoreError::NoInput { path: self.config.dataset.clone(), reason });
         }
         for shard in &mut shards {
@@ -202,7 +201,8 @@ impl Night<'_> {
             let (scored, failed) = self.predict(&features.select(chunk), chunk)?;
             let failed_rows = failed.len() as u64;
             quarantined.extend(failed);
-            let table = risk_table(self.info, self.run_id, &scored).map_err(|e| parquet_error(&self.dir.join(&file), &e))?;
+            let table =
+                risk_table(self.info, self.run_id, &scored).map_err(|e| parquet_error(&self.dir.join(&file), &e))?;
             let staged = self.staging.join(&file);
             let sha256 = write_parquet(&staged, &table)?;
             let place = self.dir.join(&file);
@@ -213,7 +213,8 @@ impl Night<'_> {
             done_here += 1;
             progress.advance(chunk.len() as u64);
         }
-        self.quarantine(shard, features, rows.len() as u64, &quarantined)?;
+        let failed = parts.iter().map(|part| part.failed).sum();
+        self.quarantine(shard, features, rows.len() as u64, failed, &quarantined)?;
         let shards = self.config.shards;
         let file = ShardFile { run_id: self.run_id.to_owned(), shard, shards, parts };
         let path = self.dir.join(format!("shard-{shard}-of-{shards}.json"));
@@ -247,9 +248,20 @@ impl Night<'_> {
         Ok((scored, failed))
     }
 
-    fn quarantine(&self, shard: u32, features: &FeatureBatch, rows: u64, failed: &[(usize, String)]) -> Result<()> {
-        let Some((_, first)) = failed.first() else { return Ok(()) };
+    /// Writes the rows of this run that failed; `count` also holds those of runs before a kill.
+    fn quarantine(
+        &self,
+        shard: u32,
+        features: &FeatureBatch,
+        rows: u64,
+        count: u64,
+        failed: &[(usize, String)],
+    ) -> Result<()> {
         let path = self.staging.join(format!("quarantine-{shard}.parquet"));
+        let first = failed.first().map_or("in an earlier run", |(_, reason)| reason.as_str());
+        if count == 0 {
+            return Ok(());
+        }
         let schema = Schema::new(vec![
             Field::new("entity", DataType::Utf8, false),
             Field::new("as_of", DataType::Int64, false),
@@ -261,13 +273,20 @@ impl Night<'_> {
             Arc::new(Int64Array::from_iter_values(failed.iter().map(|(row, _)| features.as_of()[*row]))),
             Arc::new(StringArray::from_iter_values(failed.iter().map(|(_, reason)| reason))),
         ];
-        let table = RecordBatch::try_new(Arc::new(schema), columns).map_err(|e| parquet_error(&path, &e))?;
-        write_parquet(&path, &table)?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a share of rows")]
+        if !failed.is_empty() {
+            let table = RecordBatch::try_new(Arc::new(schema), columns).map_err(|e| parquet_error(&path, &e))?;
+            write_parquet(&path, &table)?;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            clippy::cast_precision_loss,
+            reason = "a share of rows"
+        )]
         let allowed = (rows as f64 * self.config.max_failed_share).floor() as u64;
-        let count = failed.len() as u64;
         if count > allowed {
-            return Err(ScoreError::TooManyFailed { failed: count, rows, allowed, first: first.clone(), quarantine: path });
+            let first = first.to_owned();
+            return Err(ScoreError::TooManyFailed { failed: count, rows, allowed, first, quarantine: path });
         }
         Ok(())
     }
@@ -326,7 +345,10 @@ fn shard_of(key: &str, shards: u32) -> usize {
 fn already(dir: &Path, path: &Path, run_id: &str) -> Result<Outcome> {
     let manifest: NightManifest = read_json(path)?;
     if manifest.run_id != run_id {
-        let reason = format!("is of run {}, this would be {run_id}: the data set or the shards changed; choose another --out", manifest.run_id);
+        let reason = format!(
+            "is of run {}, this would be {run_id}: the data set or the shards changed; choose another --out",
+            manifest.run_id
+        );
         return Err(ScoreError::Conflict { path: path.to_owned(), reason });
     }
     for part in &manifest.parts {

@@ -252,10 +252,13 @@ mod tests {
     fn jobs_are_taken_in_order_and_split_where_the_batch_is_full() {
         let now = Instant::now();
         let mut state = waiting(&[3, 6, 2], now);
-        let mut ranges = |max| state.take(now, max).0.into_iter().map(|slice| slice.rows).collect::<Vec<_>>();
-        assert_eq!(ranges(4), [0..3, 0..1]);
-        assert_eq!(ranges(4), [1..5]);
-        assert_eq!(ranges(4), [5..6, 0..2]);
+        let mut ranges = |max| {
+            let (batch, _) = state.take(now, max);
+            batch.iter().map(|slice| (slice.rows.start, slice.rows.end)).collect::<Vec<_>>()
+        };
+        assert_eq!(ranges(4), [(0, 3), (0, 1)]);
+        assert_eq!(ranges(4), [(1, 5)]);
+        assert_eq!(ranges(4), [(5, 6), (0, 2)]);
         assert!(ranges(4).is_empty());
         assert_eq!(state.rows, 0);
     }

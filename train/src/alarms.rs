@@ -71,10 +71,8 @@ pub fn leave_one_run_out(
     progress: &dyn Progress,
 ) -> Result<Vec<RunOutcome>> {
     let horizon = dataset.readout().horizons.last().copied().unwrap_or(dataset.grid().last_edge());
-    let of_run: Vec<Vec<usize>> = runs
-        .iter()
-        .map(|run| (0..rows.rows()).filter(|&row| rows.groups[row] == run.run).collect())
-        .collect();
+    let of_run: Vec<Vec<usize>> =
+        runs.iter().map(|run| (0..rows.rows()).filter(|&row| rows.groups[row] == run.run).collect()).collect();
     // Series of run i from the model that left out i and j; the diagonal left out i alone.
     let mut series: BTreeMap<(String, usize, usize), Series> = BTreeMap::new();
     let fits = (kinds.len() + 1) * runs.len() * (runs.len() + 1) / 2;
@@ -85,7 +83,8 @@ pub fn leave_one_run_out(
             let out = if i == j { vec![i] } else { vec![i, j] };
             for &kind in kinds {
                 let work = work.map(|work| work.join(format!("{}-without-{i}-{j}", kind.name())));
-                let predicted = fit_and_predict(dataset, rows, &of_run, &rest, &out, kind, config, work.as_deref(), horizon)?;
+                let predicted =
+                    fit_and_predict(dataset, rows, &of_run, &rest, &out, kind, config, work.as_deref(), horizon)?;
                 for (run, risk) in out.iter().zip(predicted) {
                     let other = if i == j { i } else { i + j - run };
                     series.insert((kind.name().to_owned(), *run, other), highest(rows, &of_run[*run], &risk));
@@ -168,7 +167,13 @@ fn fit_and_predict(
 }
 
 /// Largest |z| over channels of each row's newest step, against pre-injection rows of the training runs.
-fn z_scores(rows: &LabeledBatch, runs: &[RunFacts], of_run: &[Vec<usize>], rest: &[usize], out: &[usize]) -> Vec<Vec<f64>> {
+fn z_scores(
+    rows: &LabeledBatch,
+    runs: &[RunFacts],
+    of_run: &[Vec<usize>],
+    rest: &[usize],
+    out: &[usize],
+) -> Vec<Vec<f64>> {
     let (steps, channels) = (rows.features.steps(), rows.features.channels());
     let newest = |row: usize| &rows.features.sequence_row(row)[(steps - 1) * channels..];
     let mut count = vec![0.0_f64; channels];
@@ -189,7 +194,9 @@ fn z_scores(rows: &LabeledBatch, runs: &[RunFacts], of_run: &[Vec<usize>], rest:
             .iter()
             .enumerate()
             .filter(|(channel, v)| !v.is_nan() && square[*channel] > 0.0)
-            .map(|(channel, &v)| (f64::from(v) - mean[channel]).abs() / (square[channel] / (count[channel] - 1.0)).sqrt())
+            .map(|(channel, &v)| {
+                (f64::from(v) - mean[channel]).abs() / (square[channel] / (count[channel] - 1.0)).sqrt()
+            })
             .fold(0.0, f64::max)
     };
     out.iter().map(|&run| of_run[run].iter().map(|&row| score(row)).collect()).collect()
@@ -212,7 +219,13 @@ fn alarms(series: &[(i64, f64)], threshold: f64) -> Vec<i64> {
     let mut previous: Option<i64> = None;
     for &(tick, risk) in series {
         let follows = previous.is_some_and(|before| tick == before + 1);
-        streak = if risk < threshold { 0 } else if follows { streak + 1 } else { 1 };
+        streak = if risk < threshold {
+            0
+        } else if follows {
+            streak + 1
+        } else {
+            1
+        };
         if streak == CONSECUTIVE {
             found.push(tick);
         }

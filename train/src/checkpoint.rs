@@ -55,9 +55,12 @@ impl Checkpoints {
     /// When it cannot be made.
     pub fn open(dir: &Path, run: &Run<'_>, shape: NetworkShape, train: Part<'_>) -> Result<Self> {
         fs::create_dir_all(dir).map_err(io(dir))?;
-        let checksum = train.design.flat.iter().chain(&train.design.sequence).fold(0_u64, |sum, value| {
-            sum.rotate_left(5) ^ u64::from(value.to_bits())
-        });
+        let checksum = train
+            .design
+            .flat
+            .iter()
+            .chain(&train.design.sequence)
+            .fold(0_u64, |sum, value| sum.rotate_left(5) ^ u64::from(value.to_bits()));
         let identity = format!(
             "{:?} {:?} {:?} seed {} device {} rows {} checksum {checksum:016x}",
             run.network, run.fit, shape, run.seed, run.device.name, train.design.rows
@@ -83,8 +86,7 @@ impl Checkpoints {
         }
         let network =
             network.try_load_file(path.join("network.bpk")).map_err(|error| unreadable(format!("{error:?}")))?;
-        let optimizer =
-            optimizer.load(path.join("optimizer.bpk")).map_err(|error| unreadable(format!("{error:?}")))?;
+        let optimizer = optimizer.load(path.join("optimizer.bpk")).map_err(|error| unreadable(format!("{error:?}")))?;
         let best_weights = fs::read(path.join("best.safetensors")).map_err(io(&path))?;
         let StateFile { history, best_loss, without_gain, .. } = file;
         tracing::info!(path = %path.display(), epochs = history.len(), "resumed");

@@ -59,14 +59,7 @@ pub struct FitConfig {
 
 impl Default for FitConfig {
     fn default() -> Self {
-        Self {
-            epochs: 40,
-            patience: 6,
-            batch_rows: 256,
-            learning_rate: 1e-3,
-            weight_decay: 1e-2,
-            rps_weight: 0.2,
-        }
+        Self { epochs: 30, patience: 6, batch_rows: 512, learning_rate: 2e-3, weight_decay: 0.3, rps_weight: 0.2 }
     }
 }
 

@@ -321,7 +321,8 @@ pub fn evaluate(judged: &Judged<'_>, models: &[Predicted], config: EvaluateConfi
         figures.by_risk.insert(predicted.name.clone(), by_risk(observations, &predicted.curves, &risk, judged.grid)?);
         let mut over_time = Vec::new();
         for &time in &brier_times {
-            let survival = predicted.curves.iter().map(|c| c.survival_at(time)).collect::<std::result::Result<Vec<_>, _>>()?;
+            let survival =
+                predicted.curves.iter().map(|c| c.survival_at(time)).collect::<std::result::Result<Vec<_>, _>>()?;
             over_time.push([time, mean(&brier_contributions(observations, &survival, time, &censoring)?)]);
         }
         figures.brier.insert(predicted.name.clone(), over_time);
@@ -359,7 +360,11 @@ pub fn evaluate(judged: &Judged<'_>, models: &[Predicted], config: EvaluateConfi
             let verdict = verdict(&difference, lower_is_better, &a, &b);
             Difference { a, b, score: score.to_owned(), difference, verdict }
         };
-        differences.push(pair("integrated_brier", bootstrap.paired_difference(&rows_brier[0], &rows_brier[other])?, true));
+        differences.push(pair(
+            "integrated_brier",
+            bootstrap.paired_difference(&rows_brier[0], &rows_brier[other])?,
+            true,
+        ));
         let c = |risk: &[f64], weights: &[f64]| harrell_weighted(observations, risk, weights).ok().map(|c| c.index);
         let difference = rank_bootstrap.paired_difference_of(|w| c(&risks[0], w), |w| c(&risks[other], w))?;
         differences.push(pair("concordance", difference, false));
@@ -402,7 +407,10 @@ fn verdict(difference: &PairedInterval, lower_is_better: bool, a: &str, b: &str)
 
 /// Risk as minus the restricted mean life: the longer the life, the lower the risk.
 fn risk_of(curves: &[SurvivalCurve], restricted_to: f64) -> Result<Vec<f64>> {
-    Ok(curves.iter().map(|curve| curve.restricted_mean(restricted_to).map(|m| -m)).collect::<std::result::Result<_, _>>()?)
+    Ok(curves
+        .iter()
+        .map(|curve| curve.restricted_mean(restricted_to).map(|m| -m))
+        .collect::<std::result::Result<_, _>>()?)
 }
 
 /// Predicted minus true capped life per row, NaN where the truth is not known; `None` when too few are.

@@ -74,7 +74,13 @@ pub struct Run<'a> {
 ///
 /// # Errors
 /// When a part is empty, the loss stops being a number, or a checkpoint cannot be used.
-pub fn fit_network(run: &Run<'_>, grid: &TimeGrid, causes: usize, train: Part<'_>, validation: Part<'_>) -> Result<FittedNetwork> {
+pub fn fit_network(
+    run: &Run<'_>,
+    grid: &TimeGrid,
+    causes: usize,
+    train: Part<'_>,
+    validation: Part<'_>,
+) -> Result<FittedNetwork> {
     for (name, part) in [("training", train), ("validation", validation)] {
         if !part.observations.iter().any(Observation::failed) {
             let reason = format!("no failure among the {} rows of the {name} part", part.observations.len());
@@ -91,18 +97,19 @@ pub fn fit_network(run: &Run<'_>, grid: &TimeGrid, causes: usize, train: Part<'_
     let plain = run.device.device.clone();
     let device = plain.clone().autodiff();
     let base = base_logits(train.observations, grid, causes);
-    device.seed(run.seed);
-    let mut network = run.network.init(shape, &base, &device)?;
+    // Initial weights are drawn on the CPU, so that every device starts from the same ones.
+    let cpu = Device::flex();
+    cpu.seed(run.seed);
+    let initial = to_safetensors(&run.network.init(shape, &base, &cpu)?)?;
+    let mut network = from_safetensors(run.network.init(shape, &base, &device)?, &initial, &device)?;
     #[expect(clippy::cast_possible_truncation, reason = "weight decay in single precision")]
     let decay = run.fit.weight_decay as f32;
-    let mut optimizer = AdamWConfig::new()
-        .with_weight_decay(decay)
-        .with_grad_clipping(Some(GradientClippingConfig::Norm(1.0)))
-        .init();
+    let mut optimizer =
+        AdamWConfig::new().with_weight_decay(decay).with_grad_clipping(Some(GradientClippingConfig::Norm(1.0))).init();
     let train_targets = Targets::new(train.observations, grid, causes);
     let validation_targets = Targets::new(validation.observations, grid, causes);
 
-    let mut state = State::start(to_safetensors(&network.valid())?);
+    let mut state = State::start(initial);
     let checkpoints = run.checkpoints.map(|dir| Checkpoints::open(dir, run, shape, train)).transpose()?;
     if let Some(checkpoints) = &checkpoints
         && let Some((saved_network, saved_optimizer, saved_state)) =
@@ -154,7 +161,6 @@ pub fn fit_network(run: &Run<'_>, grid: &TimeGrid, causes: usize, train: Part<'_
     }
     run.progress.end();
 
-    let cpu = Device::flex();
     let fresh = run.network.init(shape, &base, &cpu)?;
     let network = from_safetensors(fresh, &state.best_weights, &cpu)?;
     Ok(FittedNetwork { network, shape, history: state.history })

@@ -328,8 +328,10 @@ fn calibrate(model: &mut FittedModel, parts: Parts<'_>, prepared: &Prepared, con
         model.readout.quantile_levels = conformal_levels(&curves, observations, &parts.readout.quantiles)?;
     }
     let horizon = parts.readout.horizons.last().copied().unwrap_or(parts.grid.last_edge());
-    let mut risks =
-        validation.iter().map(|curve| curve.failure_probability(horizon)).collect::<std::result::Result<Vec<_>, _>>()?;
+    let mut risks = validation
+        .iter()
+        .map(|curve| curve.failure_probability(horizon))
+        .collect::<std::result::Result<Vec<_>, _>>()?;
     risks.sort_unstable_by(f64::total_cmp);
     model.alarms = AlarmLevels {
         horizon,
@@ -342,7 +344,12 @@ fn calibrate(model: &mut FittedModel, parts: Parts<'_>, prepared: &Prepared, con
 }
 
 /// Smallest level with at most `budget` of the sorted risks above it; nobody alarms where all are equal.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss, reason = "a share of rows")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::cast_precision_loss,
+    reason = "a share of rows"
+)]
 fn level(sorted: &[f64], budget: f64) -> f64 {
     let allowed = (sorted.len() as f64 * budget).floor() as usize;
     let at = sorted.len().saturating_sub(allowed + 1);

@@ -147,15 +147,15 @@ pub fn evaluate_bundles(
     progress: &dyn Progress,
 ) -> Result<Evaluation> {
     let parts = split(&dataset.manifest().name, rows)?;
-    let truth = dataset.truth()?.map(|curves| {
-        parts.test_rows.iter().map(|&row| curves[row].clone()).collect::<Vec<_>>()
-    });
+    let truth =
+        dataset.truth()?.map(|curves| parts.test_rows.iter().map(|&row| curves[row].clone()).collect::<Vec<_>>());
     progress.begin("evaluating models", Some(bundles.len() as u64));
     let mut predicted: Vec<Predicted> = Vec::with_capacity(bundles.len());
     for (bundle, seconds) in bundles {
         let info = bundle.info();
         if info.grid != *dataset.grid() || info.causes != dataset.causes() {
-            let reason = format!("bundle {} has another time grid or other causes than {}", info.name, dataset.manifest().name);
+            let reason =
+                format!("bundle {} has another time grid or other causes than {}", info.name, dataset.manifest().name);
             return Err(TrainError::Data { model: info.name.clone(), reason });
         }
         let curves = bundle.predict(&parts.test.features)?;

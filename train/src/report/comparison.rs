@@ -223,7 +223,7 @@ pub(super) fn score_name(evaluation: &Evaluation, score: &str) -> String {
     match score {
         "integrated_brier" => "Integrated Brier score".to_owned(),
         "concordance" => "Concordance C".to_owned(),
-        "rul_rmse" => format!("RMSE of remaining life ({})", evaluation.unit),
+        "rul_rmse" => format!("RUL RMSE ({})", evaluation.unit),
         other => other.to_owned(),
     }
 }
