@@ -84,14 +84,12 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
 
 #[cfg(feature = "data")]
 fn dataset_code(error: &datasets::DatasetError) -> u8 {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        if let Some(error) = error.downcast_ref::<std::io::Error>() {
-            return io_code(error);
-        }
-        cause = error.source();
+    match error {
+        datasets::DatasetError::NotFound { .. } => NO_INPUT,
+        datasets::DatasetError::DiskFull { .. } => IO,
+        datasets::DatasetError::Io { error, .. } => io_code(error),
+        _ => BAD_DATA,
     }
-    BAD_DATA
 }
 
 fn io_code(error: &std::io::Error) -> u8 {

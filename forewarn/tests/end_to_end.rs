@@ -111,7 +111,7 @@ fn the_path_from_metrics_to_answers() {
     score(&night, &[]);
     let first = files(&night);
     score(&night, &[]);
-    assert_eq!(first, files(&night), "a second night changed something");
+    assert!(first == files(&night), "a second night changed something");
     let sharded = at("sharded");
     for shard in ["0/3", "1/3", "2/3"] {
         score(&sharded, &["--shard", shard]);
@@ -236,5 +236,9 @@ fn a_night_killed_again_and_again_ends_with_the_files_of_one_that_was_not() {
         all.retain(|path, _| !path.ends_with("score.toml"));
         all
     };
-    assert_eq!(risks(&whole), risks(&killed));
+    let (whole, killed) = (risks(&whole), risks(&killed));
+    assert_eq!(whole.keys().collect::<Vec<_>>(), killed.keys().collect::<Vec<_>>());
+    for (path, bytes) in &whole {
+        assert!(killed[path] == *bytes, "{} differs", path.display());
+    }
 }

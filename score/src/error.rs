@@ -94,7 +94,9 @@ impl ScoreError {
             Self::Conflict { .. } => 70,
             Self::Interrupted { .. } | Self::Locked { .. } => 75,
             Self::Io { .. } | Self::Parquet { .. } => 74,
-            Self::Dataset(_) => 66,
+            Self::Dataset(datasets::DatasetError::Io { .. } | datasets::DatasetError::DiskFull { .. }) => 74,
+            Self::Dataset(datasets::DatasetError::NotFound { .. }) => 66,
+            Self::Dataset(_) => 65,
             Self::Model(_) => 78,
         }
     }

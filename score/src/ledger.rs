@@ -99,12 +99,13 @@ pub(crate) fn write_synced(path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io(path))
 }
 
-/// Writes a file if it is not there; equal content is success, different content a conflict.
+/// Writes a file if it is not there, staged in `staging`; equal content is success, different content a conflict.
 ///
 /// # Errors
 /// When the disk refuses, or the file is there with other content.
-pub(crate) fn put_if_absent(path: &Path, bytes: &[u8]) -> Result<()> {
-    let staged = path.with_extension(format!("staged-{}", std::process::id()));
+pub(crate) fn put_if_absent(path: &Path, staging: &Path, bytes: &[u8]) -> Result<()> {
+    // Beside nothing a reader looks at: a killed run leaves its staged file here, and the folder goes after the commit.
+    let staged = staging.join(format!("put-{}", std::process::id()));
     write_synced(&staged, bytes)?;
     // A hard link fails when the name is taken, and shows the whole file or nothing.
     let linked = fs::hard_link(&staged, path);

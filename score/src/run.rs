@@ -118,12 +118,15 @@ pub fn score(config: &ScoreConfig, progress: &dyn Progress, stop: &AtomicBool) -
 
     let manifest_path = dir.join("manifest.json");
     if manifest_path.exists() {
-        return already(&dir, &manifest_path, &run_id);
+        let outcome = already(&dir, &manifest_path, &run_id)?;
+        // A run killed between its manifest and this clean-up left the folder.
+        clear(&config.out.join("_staging").join(&run_id))?;
+        return Ok(outcome);
     }
     let staging = config.out.join("_staging").join(&run_id);
     fs::create_dir_all(&dir).map_err(io(&dir))?;
     fs::create_dir_all(&staging).map_err(io(&staging))?;
-    refuse_other_run(&dir, &run_id)?;
+    refuse_other_run(&dir, &staging, &run_id)?;
 
     let rows = dataset.rows()?;
     let night = Night { config, bundle: &bundle, info: &info, run_id: &run_id, dir: &dir, staging: &staging, stop };
@@ -218,7 +221,7 @@ impl Night<'_> {
         let shards = self.config.shards;
         let file = ShardFile { run_id: self.run_id.to_owned(), shard, shards, parts };
         let path = self.dir.join(format!("shard-{shard}-of-{shards}.json"));
-        put_if_absent(&path, &json(&path, &file)?)
+        put_if_absent(&path, self.staging, &json(&path, &file)?)
     }
 
     /// Scores rows together, or, when that fails, each on its own, so that one bad row costs one row.
@@ -325,15 +328,27 @@ impl Night<'_> {
             parts,
         };
         let path = self.dir.join("manifest.json");
-        put_if_absent(&path, &json(&path, &manifest)?)?;
-        if fs::read_dir(self.staging).is_ok_and(|mut entries| {
-            !entries.any(|entry| entry.is_ok_and(|e| e.file_name().to_string_lossy().starts_with("quarantine-")))
-        }) {
-            fs::remove_dir_all(self.staging).map_err(io(self.staging))?;
-            let _ = fs::remove_dir(self.config.out.join("_staging"));
-        }
+        put_if_absent(&path, self.staging, &json(&path, &manifest)?)?;
+        clear(self.staging)?;
         Ok(Outcome::Committed { dir: self.dir.to_owned(), manifest })
     }
+}
+
+/// Removes a run's staging folder, unless rows lie in quarantine there.
+fn clear(staging: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(staging) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry.map_err(io(staging))?;
+        if entry.file_name().to_string_lossy().starts_with("quarantine-") {
+            return Ok(());
+        }
+    }
+    fs::remove_dir_all(staging).map_err(io(staging))?;
+    if let Some(parent) = staging.parent() {
+        // Other runs may be staging beside this one.
+        let _ = fs::remove_dir(parent);
+    }
+    Ok(())
 }
 
 /// Stable share of an entity: `int(sha256(key)[:8 hex digits], 16) mod shards`, whatever the order of files.
@@ -362,7 +377,7 @@ fn already(dir: &Path, path: &Path, run_id: &str) -> Result<Outcome> {
 }
 
 /// Parts of another run in the folder would be taken for ours.
-fn refuse_other_run(dir: &Path, run_id: &str) -> Result<()> {
+fn refuse_other_run(dir: &Path, staging: &Path, run_id: &str) -> Result<()> {
     let path = dir.join("run_id");
     if path.exists() {
         let other = fs::read_to_string(&path).map_err(io(&path))?;
@@ -372,7 +387,7 @@ fn refuse_other_run(dir: &Path, run_id: &str) -> Result<()> {
         }
         return Ok(());
     }
-    put_if_absent(&path, run_id.as_bytes())
+    put_if_absent(&path, staging, run_id.as_bytes())
 }
 
 /// Writes one Parquet file with fixed settings and returns its digest.

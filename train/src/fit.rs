@@ -101,7 +101,8 @@ pub fn fit_network(
     let cpu = Device::flex();
     cpu.seed(run.seed);
     let initial = to_safetensors(&run.network.init(shape, &base, &cpu)?)?;
-    let mut network = from_safetensors(run.network.init(shape, &base, &device)?, &initial, &device)?;
+    let mut network =
+        from_safetensors(run.network.init(shape, &base, &device)?, &initial, &device)?.set_require_grad(true);
     #[expect(clippy::cast_possible_truncation, reason = "weight decay in single precision")]
     let decay = run.fit.weight_decay as f32;
     let mut optimizer =

@@ -191,7 +191,7 @@ pub(crate) fn parts(kind: ModelKind, fitted: Fitted) -> BundleParts {
         normalizer: normalizer(),
         calibration: calibration(),
         card: "# card".to_owned(),
-        training: String::new(),
+        training: "seed = 1\n".to_owned(),
         golden: batch(8),
     }
 }
