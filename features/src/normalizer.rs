@@ -358,7 +358,7 @@ fn summarise(window: &[f32], steps: usize, channels: usize, summaries: &[Summary
     for summary in summaries {
         for channel in 0..channels {
             let value = match *summary {
-                Summary::Last => observed(channel, 0, steps).last().map(|(_, v)| v),
+                Summary::Last => observed(channel, 0, steps).next_back().map(|(_, v)| v),
                 Summary::Mean { steps: n } => mean(observed(channel, steps - n, steps).map(|(_, v)| v)),
                 Summary::Std { steps: n } => deviation(observed(channel, steps - n, steps).map(|(_, v)| v)),
                 Summary::Slope { steps: n } => slope(observed(channel, steps - n, steps)),

@@ -1,5 +1,7 @@
 //! The one command a person types: parse, init logging, one match, exit code.
 
+#![expect(clippy::needless_pass_by_value, reason = "arguments become a library's configuration and are gone")]
+
 mod args;
 mod bar;
 mod config_file;

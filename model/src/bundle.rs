@@ -71,7 +71,7 @@ struct Golden {
 /// The fitted part.
 pub enum Fitted {
     /// A network, its configuration and sizes.
-    Neural(HazardNet, NetworkConfig, NetworkShape),
+    Neural(Box<HazardNet>, NetworkConfig, NetworkShape),
     /// A classical model.
     Classical(ClassicalModel),
 }

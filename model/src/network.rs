@@ -117,7 +117,7 @@ impl NetworkConfig {
             second: linear(self.flat_hidden, self.flat_hidden),
         });
         // Steps that do not fill a patch are the oldest and are left out.
-        let patches = if self.patch_steps > 0 { shape.steps / self.patch_steps } else { 0 };
+        let patches = shape.steps.checked_div(self.patch_steps).unwrap_or(0);
         let window = (patches > 0).then(|| WindowBranch {
             embed: linear(self.patch_steps * shape.channels, self.patch_hidden),
             mix: linear(patches * self.patch_hidden, self.window_hidden),

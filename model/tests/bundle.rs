@@ -133,7 +133,7 @@ fn weights_that_are_no_numbers_are_refused() {
     }
     let Fitted::Neural(network, config, shape) = common::network() else { unreachable!("a network") };
     let folder = tempfile::tempdir().unwrap();
-    let fitted = Fitted::Neural(network.map(&mut Poison), config, shape);
+    let fitted = Fitted::Neural(Box::new(network.map(&mut Poison)), config, shape);
     let error = write(common::parts(ModelKind::HazardNet, fitted), &folder.path().join("b")).unwrap_err().to_string();
     assert!(error.contains("diverged"), "{error}");
 }

@@ -28,7 +28,8 @@ pub fn horizon_label(horizon: f64, unit: TimeUnit) -> String {
 /// `none`, `elevated` or `high`, by the bundle's alarm levels.
 #[must_use]
 pub fn alarm_name(info: &BundleInfo, prediction: &Prediction) -> &'static str {
-    let at = info.readout.horizons.iter().position(|&h| h == info.alarms.horizon);
+    // The alarm horizon is one of the readout's, written down from it bit by bit.
+    let at = info.readout.horizons.iter().position(|h| h.to_bits() == info.alarms.horizon.to_bits());
     let Some(&risk) = at.and_then(|at| prediction.failure_probability.get(at)) else { return "none" };
     if risk >= info.alarms.high {
         "high"

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datasets::progress::Progress;
-use features::{Catalogue, Design, FeatureBatch, FeatureSpec, LabeledBatch, Normalizer};
+use features::{Design, FeatureBatch, FeatureSpec, LabeledBatch, Normalizer};
 use model::bundle::BundlePredictor;
 use model::classical::{Classical, ClassicalModel, matrix};
 use model::device::{Chosen, choose};
 use model::neural::Neural;
-use model::{AlarmLevels, BundleParts, Calibration, CurveModel, Fitted, ModelKind, Predictor};
+use model::{AlarmLevels, Calibration, CurveModel, Fitted, ModelKind, Predictor};
 use survival::scores::log_likelihood::log_loss_contributions;
 use survival::{
     AalenJohansen, AftOptions, CauseSpecificCox, CauseSpecificWeibull, CensorReason, CoxOptions, DiscreteHazard,
@@ -131,7 +131,7 @@ pub fn fit_model(
             if let Some(best) = history.iter().min_by(|a, b| a.validation.total_cmp(&b.validation)) {
                 notes.push(format!("epoch {} of {} chosen on validation", best.epoch, history.len()));
             }
-            Fitted::Neural(result.network, config.network.clone(), result.shape)
+            Fitted::Neural(Box::new(result.network), config.network.clone(), result.shape)
         }
         _ => Fitted::Classical(fit_classical(kind, parts, prepared, config, progress, &mut notes)?),
     };
@@ -169,42 +169,11 @@ impl FittedModel {
         Ok(self.predictor(grid)?.predict(batch)?)
     }
 
-    /// What a bundle is written from.
-    #[must_use]
-    pub fn into_bundle(
-        self,
-        name: String,
-        spec: FeatureSpec,
-        catalogue: Catalogue,
-        grid: Arc<TimeGrid>,
-        causes: Vec<String>,
-        golden: FeatureBatch,
-        card: String,
-        training: String,
-    ) -> BundleParts {
-        BundleParts {
-            name,
-            kind: self.kind,
-            fitted: self.fitted,
-            spec,
-            catalogue,
-            grid,
-            causes,
-            readout: self.readout,
-            alarms: self.alarms,
-            normalizer: self.normalizer,
-            calibration: self.calibration,
-            card,
-            training,
-            golden,
-        }
-    }
-
     fn core(&self, grid: &Arc<TimeGrid>) -> Result<Box<dyn CurveModel>> {
         Ok(match &self.fitted {
             Fitted::Classical(model) => Box::new(Classical::new(model.clone(), grid.clone())),
             Fitted::Neural(network, _, shape) => Box::new(Neural::try_new(
-                network.clone(),
+                (**network).clone(),
                 grid.clone(),
                 burn::tensor::Device::flex(),
                 shape.width,

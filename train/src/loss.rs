@@ -113,7 +113,7 @@ pub fn hazard_loss(log_probabilities: Tensor<3>, targets: TargetBatch, rps_weigh
 
 /// Logits of the training data's hazards, intervals × causes: where a network that learned nothing stands.
 #[must_use]
-#[expect(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "counts and logits are moderate")]
+#[expect(clippy::cast_possible_truncation, reason = "logits are moderate")]
 pub fn base_logits(observations: &[Observation], grid: &TimeGrid, causes: usize) -> Vec<f32> {
     let intervals = grid.intervals();
     let mut at_risk = vec![0.0_f64; intervals];

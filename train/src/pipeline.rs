@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use datasets::{Dataset, Progress};
 use features::{LabeledBatch, Split};
-use model::{BundleInfo, LoadedBundle, ModelKind, Predictor, bundle};
+use model::{BundleInfo, BundleParts, LoadedBundle, ModelKind, Predictor, bundle};
 use survival::Observation;
 
 use crate::card::bundle_card;
@@ -121,16 +121,22 @@ fn write_bundle(
     let golden: Vec<usize> = (0..rows.min(GOLDEN_ROWS)).map(|at| at * rows / rows.min(GOLDEN_ROWS)).collect();
     let config = TrainConfig { model: kind, ..config.clone() };
     let card = bundle_card(dataset.manifest(), &fitted, parts, &config);
-    let parts = fitted.into_bundle(
-        kind.name().to_owned(),
-        dataset.spec().clone(),
-        dataset.catalogue().clone(),
-        dataset.grid().clone(),
-        dataset.causes().to_vec(),
-        parts.calibration.features.select(&golden),
+    let parts = BundleParts {
+        name: kind.name().to_owned(),
+        kind,
+        fitted: fitted.fitted,
+        spec: dataset.spec().clone(),
+        catalogue: dataset.catalogue().clone(),
+        grid: dataset.grid().clone(),
+        causes: dataset.causes().to_vec(),
+        readout: fitted.readout,
+        alarms: fitted.alarms,
+        normalizer: fitted.normalizer,
+        calibration: fitted.calibration,
         card,
-        config.to_toml(),
-    );
+        training: config.to_toml(),
+        golden: parts.calibration.features.select(&golden),
+    };
     let info = bundle::write(parts, dir)?;
     Ok(Trained { kind, dir: dir.to_owned(), info, seconds, history, notes })
 }

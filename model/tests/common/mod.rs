@@ -130,7 +130,7 @@ pub(crate) fn network() -> Fitted {
         dropout: 0.1,
     };
     let network = config.init(shape, &vec![-1.0; grid().intervals() * 2], &Device::flex()).unwrap();
-    Fitted::Neural(network.map(&mut Waves(0)), config, shape)
+    Fitted::Neural(Box::new(network.map(&mut Waves(0))), config, shape)
 }
 
 pub(crate) fn cox() -> Fitted {
@@ -164,7 +164,7 @@ pub(crate) fn predictor(fitted: &Fitted) -> BundlePredictor {
         Fitted::Neural(network, _, shape) => {
             let device = burn::tensor::Device::flex();
             let window = (shape.steps, shape.channels);
-            Box::new(Neural::try_new(network.clone(), grid(), device, shape.width, window).unwrap())
+            Box::new(Neural::try_new((**network).clone(), grid(), device, shape.width, window).unwrap())
         }
         Fitted::Classical(model) => Box::new(Classical::new(model.clone(), grid())),
     };
