@@ -1,9 +1,9 @@
 //! Samples and events to model input; pure functions, no I/O, no clock, no async.
 //!
-//! A source row passes [`mapping`] and becomes a [`Sample`](sample::Sample) of the [`catalogue`];
+//! A source row passes [`mapping`] and becomes a [`Sample`] of the [`catalogue`];
 //! [`event`] derives failures from states; samples become [`tile`]s, tiles become rows in [`window`],
 //! rows get their labels in [`label`] and their part in [`split`]; [`normalizer`] turns rows into the
-//! [`Design`](normalizer::Design) every model reads. [`spec`] declares all of it and its hash travels along.
+//! [`Design`] every model reads. [`spec`] declares all of it and its hash travels along.
 
 pub mod batch;
 pub mod catalogue;
