@@ -44,7 +44,12 @@ pub(crate) fn run(args: DatasetArgs) -> anyhow::Result<()> {
                 settings.seed = seed;
             }
             settings.permute_labels |= permute_labels;
-            build(&mut Simulator::new(settings)?, &out, &bar)
+            let resolved = toml::to_string_pretty(&settings)?;
+            build(&mut Simulator::new(settings)?, &out, &bar)?;
+            // Beside the folder, whose files are all named in its manifest.
+            let mut beside = out.into_os_string();
+            beside.push(".simulate.toml");
+            config_file::write(Path::new(&beside), resolved.as_bytes())
         }
         DatasetAction::Verify { dir, json } => {
             let report = Dataset::open(&dir)?.verify(&bar)?;

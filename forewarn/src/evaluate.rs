@@ -30,6 +30,7 @@ pub(crate) fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let evaluation = evaluate_bundles(&dataset, &rows, &bundles, config, &bar)
         .with_context(|| format!("evaluating on {}", args.dataset.display()))?;
     let report = write(&args.out, &evaluation, &dataset.manifest().title, &cards)?;
+    config_file::write(&args.out.join("evaluate.toml"), toml::to_string_pretty(&config)?.as_bytes())?;
     if args.json {
         println!("{}", serde_json::to_string_pretty(&evaluation)?);
     } else {

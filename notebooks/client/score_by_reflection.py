@@ -107,6 +107,8 @@ def answer_of(client, response, risk):
     known = risk.HasField("cause")
     return {
         "entity": risk.entity.key,
+        "kind": risk.entity.kind,
+        "incarnation": risk.entity.incarnation,
         "as_of": risk.as_of,
         "status": client.enum_name("RowStatus", risk.status),
         "status_detail": risk.status_detail,
