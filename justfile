@@ -40,9 +40,9 @@ typos:
 software:
     cargo test --release --workspace --test software_device
 
-# Printed tables, never timed tests: just bench survival
-bench room:
-    cargo bench -p {{ room }}
+# Printed tables, never timed tests: just bench estimators, epoch or score
+bench name:
+    cargo bench --workspace --bench {{ name }}
 
 # Execute every notebook; needs FOREWARN_DATASET and FOREWARN_EVALUATION.
 notebooks:

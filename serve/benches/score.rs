@@ -1,18 +1,20 @@
 //! Calls per second through the whole path, beside a tonic service that does nothing, in one run on one machine.
 //!
-//! `cargo bench -p serve --bench score`; the client shares the cores with the server, so only ratios carry over.
+//! `cargo bench --workspace --bench score`; the client shares the cores with the server, so only ratios carry over.
+//! `FOREWARN_BUNDLE` names a bundle to measure beside them.
 
 #[path = "../tests/common/mod.rs"]
 mod common;
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::{Server, assert_same, batch, info_with, request, spec};
 use features::spec::{FlatColumn, FlatSource};
 use features::{FeatureBatch, FeatureSpec};
-use model::{BundleInfo, Predictor};
+use model::{BundleInfo, DeviceChoice, LoadedBundle, Predictor};
 use proto::v1::risk_service_client::RiskServiceClient;
 use proto::v1::risk_service_server::{RiskService, RiskServiceServer};
 use proto::v1::{GetModelRequest, ModelCard, ScoreRequest, ScoreResponse};
@@ -35,7 +37,6 @@ fn main() {
         let spec = wide_spec();
         let bundle = info_with(spec.clone(), INTERVALS);
         let stub = stub(&bundle).await;
-        // Another predictor, such as a bundle read from disk, is one more line here.
         let targets = [
             ("tonic stub, no model", stub, None),
             served("forewarn, constant", &bundle, || Constant::new(&bundle)).await,
@@ -53,19 +54,7 @@ fn main() {
                 }
             }
             for ((name, _, _), runs) in targets.iter().zip(&mut results) {
-                runs.sort_by(|a, b| a.rate.total_cmp(&b.rate));
-                let median = &runs[ROUNDS / 2];
-                #[expect(clippy::cast_precision_loss, reason = "hundreds of rows")]
-                let rows_per_second = median.rate * rows as f64;
-                println!(
-                    "| {in_flight} in flight x {rows} row | {name} | {:.0} ({:.0}..{:.0}) | {rows_per_second:.0} | {:.0} | {:.0} | {:.3} |",
-                    median.rate,
-                    runs[0].rate,
-                    runs[ROUNDS - 1].rate,
-                    median.p50,
-                    median.p99,
-                    median.cpu,
-                );
+                print_row(name, in_flight, rows, runs);
             }
         }
         for (_, _, server) in targets {
@@ -73,7 +62,46 @@ fn main() {
                 server.stop().await;
             }
         }
+        if let Ok(dir) = std::env::var("FOREWARN_BUNDLE") {
+            real_bundle(Path::new(&dir)).await;
+        }
     });
+}
+
+/// The same loads against a bundle from disk, on the CPU; its rows are made up for its own spec.
+async fn real_bundle(dir: &Path) {
+    let load = || LoadedBundle::load(dir, DeviceChoice::Cpu).expect("the bundle of FOREWARN_BUNDLE").into_parts();
+    let info = load().0;
+    let name = format!("forewarn, {} from disk", info.name);
+    let (_, address, server) = served("bundle", &info, || load().1).await;
+    for (in_flight, connections, rows) in LOADS {
+        let asked = request(&batch(&info.spec, rows, 11));
+        let mut runs = Vec::new();
+        for _ in 0..ROUNDS {
+            runs.push(drive(address, &asked, in_flight, connections).await);
+        }
+        print_row(&name, in_flight, rows, &mut runs);
+    }
+    if let Some(server) = server {
+        server.stop().await;
+    }
+}
+
+/// One line of the table: the median run, with the slowest and fastest rate.
+fn print_row(name: &str, in_flight: usize, rows: usize, runs: &mut [Measured]) {
+    runs.sort_by(|a, b| a.rate.total_cmp(&b.rate));
+    let median = &runs[ROUNDS / 2];
+    #[expect(clippy::cast_precision_loss, reason = "hundreds of rows")]
+    let rows_per_second = median.rate * rows as f64;
+    println!(
+        "| {in_flight} in flight x {rows} row | {name} | {:.0} ({:.0}..{:.0}) | {rows_per_second:.0} | {:.0} | {:.0} | {:.3} |",
+        median.rate,
+        runs[0].rate,
+        runs[ROUNDS - 1].rate,
+        median.p50,
+        median.p99,
+        median.cpu,
+    );
 }
 
 /// Starts a server and makes sure that its answers are the library's before anything is timed.
