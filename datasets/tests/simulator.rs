@@ -3,7 +3,6 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Instant;
 
 use datasets::simulator::World;
 use datasets::{Dataset, Silent, Simulator, SimulatorConfig, build};
@@ -202,32 +201,4 @@ fn a_config_that_contradicts_itself_is_refused_with_both_values() {
     assert!(error.to_string().contains("nodes (0)"), "{error}");
     let unknown: Result<SimulatorConfig, _> = serde_json::from_str(r#"{"world":"interaction","wrokloads":3}"#);
     assert!(unknown.unwrap_err().to_string().contains("wrokloads"));
-}
-
-#[test]
-#[ignore = "prints sizes and times of the default fleets"]
-fn default_fleets() {
-    for world in [World::LogLinear, World::Interaction] {
-        let folder = tempfile::tempdir().unwrap();
-        let begin = Instant::now();
-        let config = SimulatorConfig { world, workloads: 200, ..SimulatorConfig::default() };
-        let dataset = built(config, &folder.path().join("set"));
-        println!("{world:?}: built in {:.1?}", begin.elapsed());
-        let begin = Instant::now();
-        let rows = dataset.rows().unwrap();
-        let truth = dataset.truth().unwrap().unwrap();
-        println!("read in {:.1?}, {:?}", begin.elapsed(), dataset.manifest().files);
-        println!("{}", dataset.describe().unwrap());
-        let every: Vec<usize> = (0..rows.rows()).step_by(4).collect();
-        let observations: Vec<&Observation> = every.iter().map(|&row| &rows.observations[row]).collect();
-        for edge in [2, 8, 18] {
-            let risks: Vec<f64> = every.iter().map(|&row| 1.0 - truth[row].survival()[edge]).collect();
-            println!(
-                "oracle concordance by risk at {} h: {:.4}",
-                dataset.grid().edges()[edge],
-                concordance(&observations, &risks)
-            );
-        }
-        dataset.verify(&Silent).unwrap();
-    }
 }
