@@ -104,6 +104,7 @@ fn history(key: &str, failed: Option<(&str, i64)>) -> EntityHistory {
         observed_from: 0,
         observed_until: until,
         end: CensorReason::EndOfObservation,
+        tiles: None,
         samples: (0..until).map(|minute| sample(minute, minute, minute as f64)).collect(),
         events: failed
             .into_iter()

@@ -19,6 +19,30 @@ pub enum MetricKind {
     State,
     /// A point in time carried as a value, in seconds.
     Time,
+    /// Growth since the last report (OTLP delta temporality).
+    Delta,
+    /// Labels with the value 1; the labels are the series' part, written `name=value,name=value`.
+    Info,
+}
+
+/// How the parts of an entity (its disks, its mount points) become one number.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Combine {
+    /// The largest part: errors, load, temperature.
+    #[default]
+    Max,
+    /// The smallest part: free space.
+    Min,
+    /// The sum of the parts: bytes, counts.
+    Sum,
+}
+
+impl Combine {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if hands a reference")]
+    fn is_default(&self) -> bool {
+        *self == Self::Max
+    }
 }
 
 /// Storage id of a metric inside one catalogue.
@@ -41,6 +65,9 @@ pub struct MetricDefinition {
     /// Whether a negative value is possible; it is not for bytes, counts and times.
     #[serde(default)]
     pub signed: bool,
+    /// How parts of an entity become one number.
+    #[serde(default, skip_serializing_if = "Combine::is_default")]
+    pub combine: Combine,
     /// What it foretells or is used for.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub foretells: String,

@@ -7,6 +7,7 @@ use survival::CensorReason;
 use crate::entity::Entity;
 use crate::event::FailureEvent;
 use crate::sample::Sample;
+use crate::window::EntityTiles;
 
 /// One entity as a source hands it over; memory is bounded by one of these at a time.
 #[derive(Debug, Clone)]
@@ -25,8 +26,10 @@ pub struct EntityHistory {
     pub observed_until: i64,
     /// Why watching ended, should no failure have ended it.
     pub end: CensorReason,
-    /// Sorted by (metric, time).
+    /// Sorted by (metric, part, time).
     pub samples: Vec<Sample>,
+    /// Tiles made while reading; where given, features come from these and not from `samples`.
+    pub tiles: Option<EntityTiles>,
     /// Sorted by `t_high`.
     pub events: Vec<FailureEvent>,
     /// Stretches without any sample, longer than the gap rule allows, as (last sample, next sample).

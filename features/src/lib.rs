@@ -6,30 +6,36 @@
 //! [`Design`] every model reads. [`spec`] declares all of it and its hash travels along.
 
 pub mod batch;
+pub mod canonical;
 pub mod catalogue;
+pub mod decode;
 pub mod entity;
 pub mod error;
 pub mod event;
 pub mod history;
 pub mod label;
+pub mod labels;
 pub mod mapping;
 pub mod normalizer;
 pub mod sample;
 pub mod schema;
+pub mod series;
 pub mod spec;
 pub mod split;
 pub mod tile;
 pub mod window;
 
 pub use batch::{FeatureBatch, LabeledBatch};
-pub use catalogue::{Catalogue, MetricDefinition, MetricId, MetricKind};
+pub use catalogue::{Catalogue, Combine, MetricDefinition, MetricId, MetricKind};
 pub use entity::{Entity, EntityKind};
 pub use error::{FeatureError, Result};
 pub use event::FailureEvent;
 pub use history::EntityHistory;
 pub use label::{Exclusion, Label};
+pub use labels::Labels;
 pub use normalizer::{Design, Normalizer};
 pub use sample::{Reading, Sample};
+pub use series::{CanonicalSeries, Resolution, Transform};
 pub use spec::{FeatureSpec, TimeAxis};
 pub use split::Split;
 pub use tile::Tile;

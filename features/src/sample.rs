@@ -21,6 +21,7 @@ pub enum Reading {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sample {
     metric: MetricId,
+    part: u32,
     time: i64,
     known_at: i64,
     reading: Reading,
@@ -40,7 +41,7 @@ impl Sample {
             known: catalogue.definitions().len(),
         })?;
         if value.to_bits() == STALE_NAN_BITS {
-            return Ok(Self { metric, time, known_at, reading: Reading::Stale });
+            return Ok(Self { metric, part: 0, time, known_at, reading: Reading::Stale });
         }
         let impossible = |why| FeatureError::Impossible {
             metric: definition.id.clone(),
@@ -63,7 +64,19 @@ impl Sample {
         if definition.kind == MetricKind::State && !(value.fract() == 0.0 && value < states) {
             return Err(impossible("not the index of a state"));
         }
-        Ok(Self { metric, time, known_at, reading: Reading::Value(value) })
+        Ok(Self { metric, part: 0, time, known_at, reading: Reading::Value(value) })
+    }
+
+    /// The same sample as one of a part: a disk, a mount point, a network interface. Part 0 is the whole entity.
+    #[must_use]
+    pub fn in_part(self, part: u32) -> Self {
+        Self { part, ..self }
+    }
+
+    /// Which part of the entity it measures, as numbered by the history that holds it; 0 is the whole.
+    #[must_use]
+    pub fn part(&self) -> u32 {
+        self.part
     }
 
     /// The metric.

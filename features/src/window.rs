@@ -268,7 +268,10 @@ fn check_statistic(catalogue: &Catalogue, id: MetricId, statistic: Statistic, co
     let wrong = match definition.kind {
         MetricKind::Gauge => growth,
         MetricKind::Counter => matches!(statistic, Statistic::Mean | Statistic::Std | Statistic::Slope),
-        MetricKind::State | MetricKind::Time => !matches!(statistic, Statistic::Last | Statistic::Count),
+        MetricKind::Delta => growth && statistic != Statistic::Increase,
+        MetricKind::State | MetricKind::Time | MetricKind::Info => {
+            !matches!(statistic, Statistic::Last | Statistic::Count)
+        }
     };
     if wrong {
         return Err(FeatureError::Spec {

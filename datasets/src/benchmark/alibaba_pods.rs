@@ -132,6 +132,7 @@ fn history(pod: &Pod) -> Result<EntityHistory> {
         observed_from: pod.scheduled,
         observed_until: pod.deleted,
         end: CensorReason::PlannedEnd,
+        tiles: None,
         samples: Vec::new(),
         events,
         gaps: Vec::new(),

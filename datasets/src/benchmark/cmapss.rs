@@ -145,6 +145,7 @@ impl Cmapss {
             observed_from: 1,
             observed_until: end,
             end: CensorReason::EndOfObservation,
+            tiles: None,
             samples,
             events: vec![FailureEvent::try_new(&key, "degradation", end, end, evidence).map_err(&named)?],
             gaps: Vec::new(),

@@ -121,6 +121,7 @@ impl Prevent {
                 observed_from: from,
                 observed_until: until,
                 end,
+                tiles: None,
                 samples: samples.iter().filter(|sample| sample.time() < until).copied().collect(),
                 events,
                 gaps: Vec::new(),

@@ -71,7 +71,14 @@ impl<'a> RowWriter<'a> {
         let plan = self.plan;
         let named = DatasetError::feature(&plan.name);
         let key = history.entity.key();
-        let tiles = EntityTiles::build(&plan.spec, &plan.catalogue, key, &history.samples).map_err(&named)?;
+        let built;
+        let tiles = match &history.tiles {
+            Some(tiles) => tiles,
+            None => {
+                built = EntityTiles::build(&plan.spec, &plan.catalogue, key, &history.samples).map_err(&named)?;
+                &built
+            }
+        };
         let mut cuts = cuts_of(plan, history, &mut self.tally)?;
         if let Some(shuffled) = &mut self.shuffled {
             for cut in &mut cuts {
@@ -88,12 +95,12 @@ impl<'a> RowWriter<'a> {
             .filter(|event| event.t_high() > history.observed_from && event.t_high() <= history.observed_until)
             .collect();
         self.events.add(history, &own)?;
-        self.tally.history(history, &own, &tiles, &cuts, &plan.causes);
+        self.tally.history(history, &own, tiles, &cuts, &plan.causes);
 
         let failures: Vec<i64> = history.events.iter().map(FailureEvent::t_high).collect();
         let facts = Facts { born: history.born, attributes: &history.attributes, failures: &failures };
         for cut in &cuts {
-            self.assembler.push(&history.entity, &facts, &tiles, cut.as_of).map_err(&named)?;
+            self.assembler.push(&history.entity, &facts, tiles, cut.as_of).map_err(&named)?;
             self.labels.push(cut.label.observation);
             self.known_alive.push(cut.label.known_alive);
             self.groups.push(history.group.clone());

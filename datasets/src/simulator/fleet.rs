@@ -149,6 +149,7 @@ impl<'a> Fleet<'a> {
                 observed_from: life.start,
                 observed_until: until,
                 end: pod.end_reason,
+                tiles: None,
                 samples: self.samples(pod, life, times, &signals, random)?,
                 events: failures[..known].to_vec(),
                 gaps: times

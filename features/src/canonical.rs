@@ -1,0 +1,1 @@
+//! From source series to canonical rows: mapping looked up once per series, every value checked.
