@@ -128,7 +128,11 @@ fn one() -> f64 {
 enum Reading {
     Scaled(f64),
     /// Label that names the state, and its spellings to our indices.
-    State { label: String, indices: BTreeMap<String, u16>, other: Option<u16> },
+    State {
+        label: String,
+        indices: BTreeMap<String, u16>,
+        other: Option<u16>,
+    },
     Coded(Transform),
 }
 
@@ -252,8 +256,9 @@ impl Rule {
         let mut key = String::new();
         for choices in &self.entity.key {
             let value = choices.split('|').map(|name| labels.get(name)).find(|value| !value.is_empty());
-            let value = value
-                .ok_or_else(|| format!("label {choices:?} is missing, needed as key of a {}", self.entity.kind.name()))?;
+            let value = value.ok_or_else(|| {
+                format!("label {choices:?} is missing, needed as key of a {}", self.entity.kind.name())
+            })?;
             if !key.is_empty() {
                 key.push('/');
             }
@@ -312,7 +317,11 @@ fn reading(row: &MetricRule, catalogue: &Catalogue, metric: MetricId) -> std::re
             }
             for (theirs, ours) in &row.states {
                 let Some(index) = index_of(ours) else {
-                    return refuse(format!("state {ours:?} is not of {}; it has {}", row.id, definition.states.join(", ")));
+                    return refuse(format!(
+                        "state {ours:?} is not of {}; it has {}",
+                        row.id,
+                        definition.states.join(", ")
+                    ));
                 };
                 indices.insert(theirs.clone(), index);
             }
