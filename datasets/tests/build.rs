@@ -45,6 +45,7 @@ fn catalogue() -> Catalogue {
         kind: MetricKind::Gauge,
         states: Vec::new(),
         signed: true,
+        combine: features::Combine::default(),
         foretells: String::new(),
     };
     Catalogue::try_new(vec![level]).unwrap()
@@ -69,6 +70,8 @@ fn plan() -> BuildPlan {
         }],
         regimes: Vec::new(),
         summaries: Vec::new(),
+        scrape_interval: None,
+        rollup: None,
         catalogue_digest: catalogue.digest(),
     };
     BuildPlan {

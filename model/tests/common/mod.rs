@@ -26,6 +26,7 @@ pub(crate) fn catalogue() -> Catalogue {
         kind: MetricKind::Gauge,
         states: Vec::new(),
         signed: true,
+        combine: features::Combine::default(),
         foretells: String::new(),
     };
     Catalogue::try_new(vec![metric("a"), metric("b")]).unwrap()
@@ -53,6 +54,8 @@ pub(crate) fn spec() -> FeatureSpec {
         channels: vec![channel("a", "a"), channel("b", "b")],
         regimes: Vec::new(),
         summaries: vec![Summary::Last, Summary::Mean { steps: 4 }],
+        scrape_interval: None,
+        rollup: None,
         catalogue_digest: catalogue().digest(),
     }
 }
