@@ -78,6 +78,16 @@ pub(crate) fn check(lake: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Brings a lake of an earlier release to this one's format; returns the format it had.
+///
+/// # Errors
+/// When it is no lake, or of a format this release does not know.
+pub fn migrate(lake: &Path) -> Result<u32> {
+    // There has been one format so far; what comes later adds its steps here.
+    check(lake)?;
+    Ok(FORMAT)
+}
+
 /// Makes an empty lake, unless there is one.
 pub(crate) fn create(lake: &Path) -> Result<()> {
     let path = identity_path(lake);
