@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::catalogue::{Catalogue, MetricId, MetricKind};
 use crate::decode::{Point, SourceSeries, Temporality};
 use crate::labels::Labels;
+use crate::mapping::MappingSet;
 use crate::sample::STALE_NAN_BITS;
 use crate::series::{CanonicalSeries, Resolution, Transform};
 
@@ -31,6 +32,12 @@ pub trait Resolve: Send + Sync {
 impl<F: Fn(&Labels) -> Resolution + Send + Sync> Resolve for F {
     fn resolve(&self, labels: &Labels) -> Resolution {
         self(labels)
+    }
+}
+
+impl Resolve for MappingSet {
+    fn resolve(&self, labels: &Labels) -> Resolution {
+        Self::resolve(self, labels)
     }
 }
 
@@ -101,7 +108,7 @@ impl Canonical {
 const FRESH_START: i64 = 3_600_000;
 
 /// What is remembered of a mapped source series.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Known {
     transform: Transform,
     handle: u32,
@@ -137,7 +144,8 @@ pub struct Canonicalizer {
     handles: Generations<u32>,
     next_handle: u32,
     names: Vec<Ignored>,
-    name_index: HashMap<(String, Option<String>), u32>,
+    /// By name, and whether a mapping refused it.
+    name_index: HashMap<(String, bool), u32>,
     /// Drops by metric of the catalogue and reason.
     drops: Vec<[u64; Reason::ALL.len()]>,
     rotated_at: Option<i64>,
@@ -148,7 +156,12 @@ impl Canonicalizer {
     #[must_use]
     pub fn new(catalogue: Arc<Catalogue>, mappings: Arc<dyn Resolve>, limits: Limits) -> Self {
         let drops = vec![[0; Reason::ALL.len()]; catalogue.definitions().len()];
-        let rest = Ignored { name: "(others)".to_owned(), reason: None, series: 0, samples: 0 };
+        let others = |reason: Option<&str>| Ignored {
+            name: "(others)".to_owned(),
+            reason: reason.map(str::to_owned),
+            series: 0,
+            samples: 0,
+        };
         Self {
             catalogue,
             mappings,
@@ -158,7 +171,7 @@ impl Canonicalizer {
             accumulations: Generations::default(),
             handles: Generations::default(),
             next_handle: 0,
-            names: vec![rest],
+            names: vec![others(None), others(Some("see the mappings"))],
             name_index: HashMap::new(),
             drops,
             rotated_at: None,
@@ -172,6 +185,7 @@ impl Canonicalizer {
         let samples = series.points.len() as u64;
         out.counts.samples += samples;
         let Some(known) = self.known.get(series.identity).or_else(|| self.learn(series, out)) else { return };
+        let known = &known;
         if known.counter && (series.created.is_some() || series.temporality == Temporality::Delta) {
             self.accumulate(known, series, received_at, out);
             return;
@@ -261,7 +275,7 @@ impl Canonicalizer {
                     return None;
                 }
                 let known = self.remember(canonical, transform, out);
-                self.known.insert(series.identity, known);
+                self.known.insert(series.identity, known.clone());
                 Some(known)
             }
             Resolution::Unmapped => {
@@ -294,18 +308,21 @@ impl Canonicalizer {
             metric,
             states: if kind == Some(MetricKind::State) { u16::try_from(states).unwrap_or(u16::MAX) } else { 0 },
             counter: kind == Some(MetricKind::Counter),
-            signed: definition.is_some_and(|definition| definition.signed),
+            // A date before 1970 is how some say never.
+            signed: definition.is_some_and(|definition| definition.signed || definition.kind == MetricKind::Time),
         }
     }
 
     fn learn_ignored(&mut self, identity: u128, name: &str, reason: Option<String>, samples: u64, out: &mut Canonical) {
-        let key = (name.to_owned(), reason);
+        let refused = reason.is_some();
+        let key = (name.to_owned(), refused);
         let index = match self.name_index.get(&key) {
             Some(&index) => index,
-            None if self.names.len() > self.limits.max_names => 0,
+            // The first two places are for all names past the limit.
+            None if self.names.len() >= self.limits.max_names + 2 => u32::from(refused),
             None => {
                 let index = u32::try_from(self.names.len()).unwrap_or(0);
-                self.names.push(Ignored { name: key.0.clone(), reason: key.1.clone(), series: 0, samples: 0 });
+                self.names.push(Ignored { name: name.to_owned(), reason, series: 0, samples: 0 });
                 self.name_index.insert(key, index);
                 index
             }
@@ -325,7 +342,7 @@ impl Canonicalizer {
     }
 
     #[inline]
-    fn check(&self, known: Known, point: Point, received_at: i64) -> Result<Option<f64>, Reason> {
+    fn check(&self, known: &Known, point: Point, received_at: i64) -> Result<Option<f64>, Reason> {
         if point.time > received_at.saturating_add(self.limits.max_future) {
             return Err(Reason::FarFuture);
         }
@@ -350,7 +367,14 @@ impl Canonicalizer {
     }
 
     #[cold]
-    fn drop_one(&mut self, known: Known, reason: Reason, point: Point, series: &SourceSeries<'_>, out: &mut Canonical) {
+    fn drop_one(
+        &mut self,
+        known: &Known,
+        reason: Reason,
+        point: Point,
+        series: &SourceSeries<'_>,
+        out: &mut Canonical,
+    ) {
         self.drops[usize::from(known.metric.0)][reason as usize] += 1;
         out.refuse(reason, 1, || {
             let labels = (series.labels)().map_or_else(|error| error.to_string(), |labels| labels.to_string());
@@ -359,7 +383,7 @@ impl Canonicalizer {
     }
 
     /// A counter whose protocol says when it began, or that reports growth only: stored as a counter from zero.
-    fn accumulate(&mut self, known: Known, series: &SourceSeries<'_>, received_at: i64, out: &mut Canonical) {
+    fn accumulate(&mut self, known: &Known, series: &SourceSeries<'_>, received_at: i64, out: &mut Canonical) {
         let delta = series.temporality == Temporality::Delta;
         let first = self.accumulations.get(series.identity);
         let mut state = first.unwrap_or(Accumulation { created: i64::MIN, sum: 0.0, last: i64::MIN });

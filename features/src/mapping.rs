@@ -1,33 +1,74 @@
 //! Versioned rules from one source's names to the catalogue: an allow-list, data rather than code.
+//!
+//! A mapping file names its entities once and then has one line per series:
+//!
+//! ```toml
+//! source = "cadvisor"
+//! version = 2
+//! origin = "google/cadvisor docs/storage/prometheus.md"
+//!
+//! [entity.container]
+//! kind = "container"
+//! key = ["namespace", "pod", "container"]   # "a|b": the first of these labels that is there
+//! incarnation = "id:pod_uid"                # a label, or the pod uid inside a cgroup path
+//!
+//! [[metric]]
+//! select = 'container_memory_rss{container!="",container!="POD"}'
+//! id = "mem.rss"
+//! entity = "container"
+//! ```
+//!
+//! Further keys of a metric: `scale` (to the canonical unit), `part` (labels that tell the parts of an entity
+//! apart), `state` (label that names the state; the row holding 1 is the state), `states` (spelling of a state to
+//! ours), `codes` (number to state), `info` (labels an info metric carries), `absent` (what a missing row means:
+//! `unknown`, `zero` or `informative`), `since` and `until` (versions of the source), `unverified` (known from
+//! documentation alone).
 
-use std::collections::BTreeMap;
+mod overview;
+mod selector;
 
-use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::catalogue::{Catalogue, MetricId, MetricKind};
 use crate::entity::{Entity, EntityKind};
+use crate::labels::Labels;
+use crate::series::{CanonicalSeries, Resolution, Transform};
 use crate::{FeatureError, Result};
+use selector::Selector;
 
-/// One row of a text exposition, a remote write or an export: a series and one of its values.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SourceRow<'a> {
-    /// Metric name as the source spells it.
-    pub name: &'a str,
-    /// Its labels.
-    pub labels: &'a BTreeMap<String, String>,
-    /// Its value, in the source's unit.
-    pub value: f64,
-}
+pub use overview::{Lack, MetricOverview, SourceRow, missing, overview};
 
-/// What a source row means: which entity, which canonical metric, which value in canonical units.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mapped {
-    /// The entity.
-    pub entity: Entity,
-    /// The canonical metric.
-    pub metric: MetricId,
-    /// Value in the canonical unit; for a state metric the index of the state.
-    pub value: f64,
+/// The mapping files of this build, by source.
+pub const SHIPPED: [(&str, &str); 13] = [
+    ("cadvisor", include_str!("../mappings/cadvisor.toml")),
+    ("kube-state-metrics", include_str!("../mappings/kube-state-metrics.toml")),
+    ("kube-state-metrics-2.20", include_str!("../mappings/kube-state-metrics-2.20.toml")),
+    ("kubelet", include_str!("../mappings/kubelet.toml")),
+    ("node_exporter", include_str!("../mappings/node_exporter.toml")),
+    ("node-problem-detector", include_str!("../mappings/node-problem-detector.toml")),
+    ("vmware_exporter", include_str!("../mappings/vmware_exporter.toml")),
+    ("telegraf-vsphere", include_str!("../mappings/telegraf-vsphere.toml")),
+    ("telegraf-docker", include_str!("../mappings/telegraf-docker.toml")),
+    ("otel-vcenter", include_str!("../mappings/otel-vcenter.toml")),
+    ("otel-k8s", include_str!("../mappings/otel-k8s.toml")),
+    ("libvirt", include_str!("../mappings/libvirt.toml")),
+    ("wasmcloud", include_str!("../mappings/wasmcloud.toml")),
+];
+
+/// What the absence of a row means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Absent {
+    /// Nothing.
+    #[default]
+    Unknown,
+    /// The value 0: state rows that are only there when set.
+    Zero,
+    /// Something in itself: a machine that is off shows no counters.
+    Informative,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -35,186 +76,284 @@ pub struct Mapped {
 struct MappingFile {
     source: String,
     version: u32,
-    metric: Vec<MappingRow>,
+    origin: String,
+    entity: BTreeMap<String, EntityRule>,
+    metric: Vec<MetricRule>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct MappingRow {
-    select: String,
-    id: String,
+struct EntityRule {
     kind: EntityKind,
     key: Vec<String>,
     #[serde(default)]
     incarnation: Option<String>,
-    #[serde(default = "unit_scale")]
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MetricRule {
+    select: String,
+    id: String,
+    entity: String,
+    #[serde(default = "one")]
     scale: f64,
-    /// Label that names the state, for state metrics: the row holding 1 is the state.
+    #[serde(default)]
+    part: Vec<String>,
     #[serde(default)]
     state: Option<String>,
+    #[serde(default)]
+    states: BTreeMap<String, String>,
+    #[serde(default)]
+    codes: BTreeMap<String, String>,
+    #[serde(default)]
+    info: Vec<String>,
+    #[serde(default)]
+    absent: Absent,
+    #[serde(default)]
+    since: Option<String>,
+    #[serde(default)]
+    until: Option<String>,
+    #[serde(default)]
+    unverified: bool,
 }
 
 /// A unit that is already canonical.
-fn unit_scale() -> f64 {
+fn one() -> f64 {
     1.0
+}
+
+/// How the value of a series becomes canonical, settled when the file is read.
+#[derive(Debug, Clone, PartialEq)]
+enum Reading {
+    Scaled(f64),
+    /// Label that names the state, and its spellings to our indices.
+    State {
+        label: String,
+        indices: BTreeMap<String, u16>,
+        other: Option<u16>,
+    },
+    Coded(Transform),
 }
 
 #[derive(Debug, Clone)]
 struct Rule {
-    row: MappingRow,
-    matchers: Vec<Matcher>,
+    source: usize,
+    selector: Selector,
+    row: MetricRule,
+    entity: EntityRule,
     metric: MetricId,
-    states: Vec<String>,
+    reading: Reading,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Matcher {
-    label: String,
-    equal: bool,
-    value: String,
-}
-
-/// A loaded mapping.
-#[derive(Debug, Clone)]
-pub struct Mapping {
-    source: String,
-    version: u32,
-    rules: BTreeMap<String, Vec<Rule>>,
-}
-
-impl Mapping {
-    /// Reads a mapping file against a catalogue.
-    ///
-    /// # Errors
-    /// When the text is no mapping, names an unknown metric, or two rows of it select the same series.
-    pub fn parse(text: &str, catalogue: &Catalogue) -> Result<Self> {
-        let file: MappingFile = toml::from_str(text)
-            .map_err(|error| FeatureError::Mapping { source_name: "file".to_owned(), reason: error.to_string() })?;
-        let refuse = |reason: String| FeatureError::Mapping { source_name: file.source.clone(), reason };
-        let mut rules: BTreeMap<String, Vec<Rule>> = BTreeMap::new();
-        for row in &file.metric {
-            let (name, matchers) = parse_selector(&row.select).map_err(refuse)?;
-            let metric = catalogue.id(&row.id)?;
-            let states = catalogue.definition(metric).map(|d| d.states.clone()).unwrap_or_default();
-            let is_state = catalogue.definition(metric).is_some_and(|d| d.kind == MetricKind::State);
-            if is_state != row.state.is_some() {
-                return Err(refuse(format!(
-                    "row {:?}: a state metric, and only one, names its state label",
-                    row.select
-                )));
-            }
-            if !(row.scale.is_finite() && row.scale > 0.0) {
-                return Err(refuse(format!("row {:?}: scale {} must be above 0", row.select, row.scale)));
-            }
-            let siblings = rules.entry(name).or_default();
-            if siblings.iter().any(|other| !disjoint(&other.matchers, &matchers)) {
-                return Err(refuse(format!("row {:?} selects series that another row selects too", row.select)));
-            }
-            siblings.push(Rule { row: row.clone(), matchers, metric, states });
-        }
-        Ok(Self { source: file.source, version: file.version, rules })
-    }
-
-    /// Name of the source.
-    #[must_use]
-    pub fn source(&self) -> &str {
-        &self.source
-    }
-
+/// One source of a set.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct MappingSource {
+    /// Its name.
+    pub name: String,
     /// Version of the mapping.
+    pub version: u32,
+    /// Where its names are documented.
+    pub origin: String,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+}
+
+/// Mappings read together; what a series means does not depend on their order.
+#[derive(Debug, Clone)]
+pub struct MappingSet {
+    sources: Vec<MappingSource>,
+    rules: HashMap<String, Vec<Rule>>,
+}
+
+impl MappingSet {
+    /// Every mapping of this build.
+    ///
+    /// # Panics
+    /// Never on input: the files are part of the program and a test reads them.
     #[must_use]
-    pub fn version(&self) -> u32 {
-        self.version
+    pub fn standard(catalogue: &Catalogue) -> Self {
+        Self::of(&SHIPPED, catalogue).expect("the shipped mappings are consistent (tested)")
     }
 
-    /// What a row means, or `None` when the mapping does not select it (or the state it names does not hold).
+    /// Reads mapping files, given as (file name, text).
     ///
     /// # Errors
-    /// When a selected row lacks a key label or names an unknown state.
-    pub fn map(&self, row: &SourceRow<'_>) -> Result<Option<Mapped>> {
-        let Some(rules) = self.rules.get(row.name) else { return Ok(None) };
-        let Some(rule) = rules.iter().find(|rule| rule.matchers.iter().all(|m| m.holds(row.labels))) else {
-            return Ok(None);
-        };
-        let label = |name: &String| {
-            row.labels.get(name).filter(|value| !value.is_empty()).ok_or_else(|| FeatureError::Mapping {
-                source_name: self.source.clone(),
-                reason: format!("{}: label {name:?} is missing, needed as a key of {}", row.name, rule.row.id),
-            })
-        };
-        let key = rule.row.key.iter().map(label).collect::<Result<Vec<_>>>()?;
-        let key = key.into_iter().map(String::as_str).collect::<Vec<_>>().join("/");
-        let incarnation =
-            rule.row.incarnation.as_ref().and_then(|name| row.labels.get(name)).cloned().unwrap_or_default();
-        let value = match &rule.row.state {
-            Some(state_label) => {
-                if row.value < 0.5 {
-                    return Ok(None);
-                }
-                let state = label(state_label)?;
-                match rule.states.iter().position(|known| known == state) {
-                    Some(index) => f64::from(u32::try_from(index).unwrap_or(u32::MAX)),
-                    None => {
-                        return Err(FeatureError::Mapping {
-                            source_name: self.source.clone(),
-                            reason: format!("{}: unknown state {state:?}; known: {}", row.name, rule.states.join(", ")),
-                        });
+    /// When a text is no mapping, names an unknown metric or entity, or two rows give one series two meanings.
+    pub fn of(texts: &[(&str, &str)], catalogue: &Catalogue) -> Result<Self> {
+        let mut set = Self { sources: Vec::new(), rules: HashMap::new() };
+        for (name, text) in texts {
+            let refuse = |reason: String| FeatureError::Mapping { source_name: (*name).to_owned(), reason };
+            let file: MappingFile = toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
+            let source = set.sources.len();
+            set.sources.push(MappingSource {
+                name: file.source,
+                version: file.version,
+                origin: file.origin,
+                sha256: hex::encode(Sha256::digest(text.as_bytes())),
+            });
+            for row in file.metric {
+                let selector = Selector::parse(&row.select).map_err(refuse)?;
+                let entity = file.entity.get(&row.entity).cloned().ok_or_else(|| {
+                    refuse(format!("row {:?}: there is no [entity.{}] in this file", row.select, row.entity))
+                })?;
+                let metric = catalogue.id(&row.id)?;
+                let reading = reading(&row, catalogue, metric).map_err(refuse)?;
+                let rule = Rule { source, selector, row, entity, metric, reading };
+                let siblings = set.rules.entry(rule.selector.name.clone()).or_default();
+                if let Some(other) = siblings.iter().find(|other| !other.selector.disjoint(&rule.selector)) {
+                    if other.same_meaning(&rule) {
+                        continue;
                     }
+                    return Err(refuse(format!(
+                        "row {:?} selects series that {:?} selects too, with another meaning",
+                        rule.row.select, other.row.select
+                    )));
+                }
+                siblings.push(rule);
+            }
+        }
+        Ok(set)
+    }
+
+    /// Its sources.
+    #[must_use]
+    pub fn sources(&self) -> &[MappingSource] {
+        &self.sources
+    }
+
+    /// Names of source metrics that any row selects, sorted: what to ask a server for.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.rules.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// What a series means.
+    #[must_use]
+    pub fn resolve(&self, labels: &Labels) -> Resolution {
+        let Some(rules) = self.rules.get(labels.name()) else { return Resolution::Unmapped };
+        let Some(rule) = rules.iter().find(|rule| rule.selector.holds(labels)) else { return Resolution::Unmapped };
+        match rule.series(labels) {
+            Ok((series, transform)) => Resolution::Series(series, transform),
+            Err(reason) => Resolution::Refused(format!("{} ({}): {reason}", self.sources[rule.source].name, labels)),
+        }
+    }
+}
+
+impl Rule {
+    fn same_meaning(&self, other: &Self) -> bool {
+        self.metric == other.metric
+            && self.entity == other.entity
+            && self.reading == other.reading
+            && self.row.part == other.row.part
+            && self.row.info == other.row.info
+            && self.row.select == other.row.select
+    }
+
+    fn series(&self, labels: &Labels) -> std::result::Result<(CanonicalSeries, Transform), String> {
+        let mut key = String::new();
+        for choices in &self.entity.key {
+            let value = choices.split('|').map(|name| labels.get(name)).find(|value| !value.is_empty());
+            let value = value.ok_or_else(|| {
+                format!("label {choices:?} is missing, needed as key of a {}", self.entity.kind.name())
+            })?;
+            if !key.is_empty() {
+                key.push('/');
+            }
+            key.push_str(value);
+        }
+        let incarnation = match self.entity.incarnation.as_deref() {
+            None => "",
+            Some("id:pod_uid") => pod_uid(labels.get("id")).unwrap_or(""),
+            Some(name) => labels.get(name),
+        };
+        // systemd writes the dashes of a uid as underscores in its cgroup paths.
+        let incarnation = incarnation.replace('_', "-");
+        let entity = Entity::try_new(self.entity.kind, key, incarnation).map_err(|error| error.to_string())?;
+        let named = if self.row.info.is_empty() { &self.row.part } else { &self.row.info };
+        let mut parts: Vec<String> = Vec::new();
+        for name in named {
+            // "name:alias" shortens a label's name in the part.
+            let (name, alias) = name.split_once(':').unwrap_or((name, name));
+            let value = labels.get(name);
+            if !value.is_empty() {
+                parts.push(format!("{alias}={value}"));
+            }
+        }
+        parts.sort_unstable();
+        let transform = match &self.reading {
+            Reading::Scaled(scale) => Transform::Scale(*scale),
+            Reading::Coded(transform) => transform.clone(),
+            Reading::State { label, indices, other } => {
+                let state = labels.get(label);
+                let index = indices.get(state).copied().or(*other);
+                Transform::State(index.ok_or_else(|| {
+                    let known: Vec<&str> = indices.keys().map(String::as_str).collect();
+                    format!("state {state:?} of label {label:?} is not known; known are {}", known.join(", "))
+                })?)
+            }
+        };
+        Ok((CanonicalSeries { entity, metric: self.metric, part: parts.join(",") }, transform))
+    }
+}
+
+fn reading(row: &MetricRule, catalogue: &Catalogue, metric: MetricId) -> std::result::Result<Reading, String> {
+    let refuse = |why: String| Err(format!("row {:?}: {why}", row.select));
+    if !(row.scale.is_finite() && row.scale > 0.0) {
+        return refuse(format!("scale {} must be above 0", row.scale));
+    }
+    let Some(definition) = catalogue.definition(metric) else { return refuse("unknown metric".to_owned()) };
+    let index_of = |name: &str| {
+        let at = definition.states.iter().position(|state| state == name);
+        at.and_then(|at| u16::try_from(at).ok())
+    };
+    match (definition.kind, &row.state, row.codes.is_empty()) {
+        (MetricKind::State, Some(label), true) => {
+            let mut indices = BTreeMap::new();
+            for name in &definition.states {
+                indices.insert(name.clone(), index_of(name).unwrap_or(0));
+            }
+            for (theirs, ours) in &row.states {
+                let Some(index) = index_of(ours) else {
+                    return refuse(format!(
+                        "state {ours:?} is not of {}; it has {}",
+                        row.id,
+                        definition.states.join(", ")
+                    ));
+                };
+                indices.insert(theirs.clone(), index);
+            }
+            Ok(Reading::State { label: label.clone(), indices, other: index_of("other") })
+        }
+        (MetricKind::State, None, false) => {
+            let mut codes = Vec::new();
+            for (code, name) in &row.codes {
+                match (code.parse::<i64>(), index_of(name)) {
+                    (Ok(code), Some(index)) => codes.push((code, index)),
+                    _ => return refuse(format!("code {code:?} = {name:?} is no number and state of {}", row.id)),
                 }
             }
-            None => row.value * rule.row.scale,
-        };
-        Ok(Some(Mapped { entity: Entity::try_new(rule.row.kind, key, incarnation)?, metric: rule.metric, value }))
-    }
-}
-
-impl Matcher {
-    fn holds(&self, labels: &BTreeMap<String, String>) -> bool {
-        // As in PromQL, a label that is not there is the empty string.
-        let value = labels.get(&self.label).map_or("", String::as_str);
-        (value == self.value) == self.equal
-    }
-}
-
-/// Whether no series can match both lists: some label must equal two values, or equal what it must not.
-fn disjoint(a: &[Matcher], b: &[Matcher]) -> bool {
-    a.iter().any(|x| {
-        b.iter().any(|y| {
-            x.label == y.label
-                && match (x.equal, y.equal) {
-                    (true, true) => x.value != y.value,
-                    (true, false) | (false, true) => x.value == y.value,
-                    (false, false) => false,
-                }
-        })
-    })
-}
-
-/// `name{label="value",other!="value"}` with equality matchers only.
-fn parse_selector(text: &str) -> std::result::Result<(String, Vec<Matcher>), String> {
-    let text = text.trim();
-    let (name, rest) = match text.split_once('{') {
-        None => (text, None),
-        Some((name, rest)) => {
-            (name.trim(), Some(rest.strip_suffix('}').ok_or(format!("selector {text:?}: no closing brace"))?))
+            Ok(Reading::Coded(Transform::Code(codes.into())))
         }
-    };
-    if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b':')) {
-        return Err(format!("selector {text:?}: {name:?} is not a metric name"));
+        (MetricKind::State, _, _) => refuse("a state metric needs either state or codes".to_owned()),
+        (_, Some(_), _) | (_, _, false) => refuse(format!("{} is no state metric", row.id)),
+        (kind, None, true) if (kind == MetricKind::Info) == row.info.is_empty() => {
+            refuse("an info metric, and only one, names the labels it carries (info)".to_owned())
+        }
+        (_, None, true) => Ok(Reading::Scaled(row.scale)),
     }
-    let mut matchers = Vec::new();
-    for part in rest.into_iter().flat_map(|rest| rest.split(',')).map(str::trim).filter(|part| !part.is_empty()) {
-        let (label, equal, value) = match part.split_once("!=") {
-            Some((label, value)) => (label, false, value),
-            None => match part.split_once('=') {
-                Some((label, value)) => (label, true, value),
-                None => return Err(format!("selector {text:?}: {part:?} is no matcher")),
-            },
-        };
-        let value = value.trim().strip_prefix('"').and_then(|v| v.strip_suffix('"'));
-        let value =
-            value.ok_or(format!("selector {text:?}: value of {label:?} is not quoted (only = and != are known)"))?;
-        matchers.push(Matcher { label: label.trim().to_owned(), equal, value: value.to_owned() });
-    }
-    Ok((name.to_owned(), matchers))
+}
+
+/// The pod uid in a cgroup path, as cgroupfs (`/kubepods/burstable/pod<uid>/…`) and systemd
+/// (`…-pod<uid with underscores>.slice/…`) write it.
+fn pod_uid(path: &str) -> Option<&str> {
+    let start = path.match_indices("pod").map(|(at, _)| at + 3).find(|&at| {
+        let before = path[..at - 3].chars().next_back();
+        matches!(before, Some('/' | '-')) && path[at..].starts_with(|c: char| c.is_ascii_hexdigit())
+    })?;
+    let rest = &path[start..];
+    let end = rest.find(|c: char| !(c.is_ascii_hexdigit() || c == '-' || c == '_')).unwrap_or(rest.len());
+    (end >= 32).then(|| &rest[..end])
 }

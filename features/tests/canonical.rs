@@ -30,7 +30,7 @@ fn mappings(labels: &Labels) -> Resolution {
             let index = phases.iter().position(|state| state == labels.get("phase")).unwrap();
             ("phase", Transform::State(u16::try_from(index).unwrap()))
         }
-        "phase_code" => ("phase", Transform::Code(&[(7, 1)])),
+        "phase_code" => ("phase", Transform::Code(Arc::new([(7, 1)]))),
         "broken" => return Resolution::Refused("label \"pod\" is missing".to_owned()),
         _ => return Resolution::Unmapped,
     };

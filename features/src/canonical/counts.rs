@@ -143,7 +143,7 @@ pub struct Refusal {
 pub struct Ignored {
     /// The source's metric name.
     pub name: String,
-    /// What the mapping found wanting; `None` where no mapping selects it.
+    /// What the mapping found wanting in the first of them; `None` where no mapping selects it.
     pub reason: Option<String>,
     /// Series seen; one that was forgotten and came back counts again.
     pub series: u64,

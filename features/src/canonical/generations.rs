@@ -40,24 +40,24 @@ impl<V> Default for Generations<V> {
     }
 }
 
-impl<V: Copy> Generations<V> {
+impl<V: Clone> Generations<V> {
     /// The value, which counts as use.
     #[inline]
     pub(super) fn get(&mut self, key: u128) -> Option<V> {
-        if let Some(&value) = self.current.get(&key) {
-            return Some(value);
+        if let Some(value) = self.current.get(&key) {
+            return Some(value.clone());
         }
         if self.previous.is_empty() {
             return None;
         }
         let value = self.previous.remove(&key)?;
-        self.current.insert(key, value);
+        self.current.insert(key, value.clone());
         Some(value)
     }
 
     /// The value, which does not count as use.
     pub(super) fn peek(&self, key: u128) -> Option<V> {
-        self.current.get(&key).or_else(|| self.previous.get(&key)).copied()
+        self.current.get(&key).or_else(|| self.previous.get(&key)).cloned()
     }
 
     pub(super) fn insert(&mut self, key: u128, value: V) {
