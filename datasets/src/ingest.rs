@@ -25,7 +25,7 @@ pub use history::{HistoryOptions, HistoryReport};
 pub use pipeline::Pipeline;
 pub use receiver::{Listeners, ReceiverOptions, serve};
 pub use statistics::IngestStats;
-pub use store::{HistoryRow, Row, RowStore};
+pub use store::{HistoryRow, RowStore};
 
 /// Milliseconds since the epoch, now.
 #[must_use]

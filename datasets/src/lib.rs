@@ -11,6 +11,7 @@ pub mod dataset;
 pub mod error;
 #[cfg(feature = "ingest")]
 pub mod ingest;
+pub mod lake;
 pub mod manifest;
 mod parquet_file;
 pub mod progress;
@@ -21,6 +22,7 @@ mod staging;
 pub use builder::{Built, build};
 pub use dataset::{Dataset, Description, VerifyReport};
 pub use error::{DatasetError, Result};
+pub use lake::{Lake, LakeOptions, LakeWriter};
 pub use manifest::Manifest;
 pub use progress::{Progress, Silent};
 pub use simulator::{Simulator, SimulatorConfig};

@@ -5,13 +5,13 @@
 //! [`Limits::max_series`] new ones are refused, by name, while the known ones go on. There is no clock in here; the
 //! caller says when the message arrived.
 
+mod accumulation;
 mod counts;
 mod generations;
 
 use std::sync::Arc;
 
 use hashbrown::HashMap;
-use sha2::{Digest, Sha256};
 
 use crate::catalogue::{Catalogue, MetricId, MetricKind};
 use crate::decode::{Point, SourceSeries, Temporality};
@@ -20,8 +20,9 @@ use crate::mapping::MappingSet;
 use crate::sample::STALE_NAN_BITS;
 use crate::series::{CanonicalSeries, Resolution, Transform};
 
+use accumulation::Accumulation;
 pub use counts::{Counts, Ignored, Reason, Refusal, Statistics};
-use generations::Generations;
+use generations::{Generations, fingerprint};
 
 /// Says what a source series is. Pure: equal labels, equal answer.
 pub trait Resolve: Send + Sync {
@@ -104,9 +105,6 @@ impl Canonical {
     }
 }
 
-/// Counters that start within this long of their first sample get a zero at their start.
-const FRESH_START: i64 = 3_600_000;
-
 /// What is remembered of a mapped source series.
 #[derive(Debug, Clone)]
 struct Known {
@@ -117,17 +115,6 @@ struct Known {
     states: u16,
     counter: bool,
     signed: bool,
-}
-
-/// How far a counter has come whose protocol says more than the value.
-#[derive(Debug, Clone, Copy)]
-struct Accumulation {
-    /// The start last seen.
-    created: i64,
-    /// Sum of the deltas so far.
-    sum: f64,
-    /// Time of the last delta.
-    last: i64,
 }
 
 /// From source series to canonical rows.
@@ -381,52 +368,6 @@ impl Canonicalizer {
             format!("{labels}, time {} ms, value {}: {}", point.time, point.value, reason.why())
         });
     }
-
-    /// A counter whose protocol says when it began, or that reports growth only: stored as a counter from zero.
-    fn accumulate(&mut self, known: &Known, series: &SourceSeries<'_>, received_at: i64, out: &mut Canonical) {
-        let delta = series.temporality == Temporality::Delta;
-        let first = self.accumulations.get(series.identity);
-        let mut state = first.unwrap_or(Accumulation { created: i64::MIN, sum: 0.0, last: i64::MIN });
-        for &point in series.points {
-            let value = match self.check(known, point, received_at) {
-                Ok(Some(value)) => value,
-                Ok(None) => {
-                    out.counts.silent += 1;
-                    continue;
-                }
-                Err(reason) => {
-                    self.drop_one(known, reason, point, series, out);
-                    continue;
-                }
-            };
-            // A delta that comes again, or late, cannot be told from new growth once it is summed.
-            if delta && point.time <= state.last {
-                self.drop_one(known, Reason::Repeated, point, series, out);
-                continue;
-            }
-            let starts =
-                if delta { state.last == i64::MIN } else { series.created.is_some_and(|c| c != state.created) };
-            if starts && let Some(created) = series.created {
-                // Deltas report back to back, so the start of one is the time of the one before it.
-                let zero_at = if delta { created.saturating_add(1) } else { created };
-                if created >= 0 && zero_at < point.time && point.time - created <= FRESH_START {
-                    out.rows.push(CanonicalRow { handle: known.handle, time: zero_at, value: 0.0 });
-                    out.counts.starts += 1;
-                }
-                state.created = created;
-            }
-            let stale = value.to_bits() == STALE_NAN_BITS;
-            let stored = if delta && !stale {
-                state.sum += value;
-                state.sum
-            } else {
-                value
-            };
-            state.last = point.time;
-            out.rows.push(CanonicalRow { handle: known.handle, time: point.time, value: stored });
-        }
-        self.accumulations.insert(series.identity, state);
-    }
 }
 
 impl std::fmt::Debug for Canonicalizer {
@@ -451,19 +392,4 @@ impl Canonical {
 /// `, time … ms` of the first point, for messages.
 fn at(points: &[Point]) -> String {
     points.first().map_or(String::new(), |point| format!(", time {} ms", point.time))
-}
-
-/// Half a SHA-256: the series' text need not be kept to recognise it.
-fn fingerprint(series: &CanonicalSeries) -> u128 {
-    let mut hash = Sha256::new();
-    hash.update([series.entity.kind() as u8]);
-    hash.update(series.metric.0.to_le_bytes());
-    for text in [series.entity.key(), series.entity.incarnation(), &series.part] {
-        hash.update((text.len() as u64).to_le_bytes());
-        hash.update(text.as_bytes());
-    }
-    let digest = hash.finalize();
-    let mut half = [0; 16];
-    half.copy_from_slice(&digest[..16]);
-    u128::from_le_bytes(half)
 }

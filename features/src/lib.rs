@@ -38,5 +38,5 @@ pub use sample::{Reading, Sample};
 pub use series::{CanonicalSeries, Resolution, Transform};
 pub use spec::{FeatureSpec, TimeAxis};
 pub use split::Split;
-pub use tile::Tile;
-pub use window::{EntityTiles, Facts, RowAssembler};
+pub use tile::{Join, Tile};
+pub use window::{Columns, EntityTiles, Facts, RowAssembler};

@@ -8,7 +8,9 @@ use crate::catalogue::{Catalogue, MetricId};
 use crate::{FeatureError, Result};
 
 /// Raised whenever the bits of a feature may change.
-pub const KERNEL_VERSION: u32 = 1;
+///
+/// 2: tiles break at gaps and stale marks, a new life is a reset, parts are combined.
+pub const KERNEL_VERSION: u32 = 2;
 
 /// What a tick is: `ticks_per_unit` ticks make one `unit` (1000 per second for milliseconds, 1 per cycle).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -85,6 +87,52 @@ pub enum FlatSource {
         limit: String,
         /// Length of the window in ticks.
         window: i64,
+    },
+    /// Growth of one counter over the growth of another within a window: throttled over all periods.
+    Ratio {
+        /// Canonical metric above the line.
+        above: String,
+        /// Canonical metric below it.
+        below: String,
+        /// Length of the window in ticks.
+        window: i64,
+    },
+    /// Time until a level reaches its limit at the slope of the window, in units; missing when it does not rise.
+    TimeToLimit {
+        /// Canonical metric of the level.
+        metric: String,
+        /// Canonical metric of its limit.
+        limit: String,
+        /// Length of the window in ticks.
+        window: i64,
+    },
+    /// Time since the moment that a `time` metric carries, in units: the uptime of a node, the age of a container.
+    Since {
+        /// Canonical metric.
+        metric: String,
+        /// How far back its newest value may lie, in ticks.
+        window: i64,
+    },
+    /// Time since the newest sample of a metric, in units; missing when the window has none.
+    Staleness {
+        /// Canonical metric.
+        metric: String,
+        /// Length of the window in ticks.
+        window: i64,
+    },
+    /// Samples of a metric over how many there should be.
+    Coverage {
+        /// Canonical metric.
+        metric: String,
+        /// Length of the window in ticks.
+        window: i64,
+        /// Ticks between samples.
+        interval: i64,
+    },
+    /// Failures of this entity key, each counting half after every half-life.
+    EventDecay {
+        /// Half-life in ticks.
+        half_life: i64,
     },
     /// Failures of this entity key within a window.
     EventCount {
@@ -196,9 +244,10 @@ impl FeatureSpec {
     /// One message naming the key, its value and what it contradicts.
     pub fn validate(&self, catalogue: &Catalogue) -> Result<()> {
         let refuse = |reason: String| Err(FeatureError::Spec { reason });
-        if self.kernel_version != KERNEL_VERSION {
+        // Finished rows of an older kernel stay readable; who computes rows asks for the current one.
+        if self.kernel_version == 0 || self.kernel_version > KERNEL_VERSION {
             return refuse(format!(
-                "kernel_version is {}, this build computes {KERNEL_VERSION}; rebuild the data set",
+                "kernel_version is {}, this build knows 1 to {KERNEL_VERSION}; use the release that made it, or a newer one",
                 self.kernel_version
             ));
         }
@@ -246,6 +295,29 @@ impl FeatureSpec {
                     catalogue.id(used)?;
                     catalogue.id(limit)?;
                     *window
+                }
+                FlatSource::Ratio { above: one, below: other, window }
+                | FlatSource::TimeToLimit { metric: one, limit: other, window } => {
+                    catalogue.id(one)?;
+                    catalogue.id(other)?;
+                    *window
+                }
+                FlatSource::Since { metric, window } | FlatSource::Staleness { metric, window } => {
+                    catalogue.id(metric)?;
+                    *window
+                }
+                FlatSource::Coverage { metric, window, interval } => {
+                    catalogue.id(metric)?;
+                    if *interval <= 0 {
+                        return refuse(format!("column {:?}: interval ({interval}) must be above 0", column.name));
+                    }
+                    *window
+                }
+                FlatSource::EventDecay { half_life } => {
+                    if *half_life <= 0 {
+                        return refuse(format!("column {:?}: half_life ({half_life}) must be above 0", column.name));
+                    }
+                    continue;
                 }
                 FlatSource::EventCount { window } => *window,
                 FlatSource::Attribute { .. } | FlatSource::Age | FlatSource::SinceEvent => continue,
@@ -302,8 +374,18 @@ impl FeatureSpec {
     pub fn lookback(&self) -> i64 {
         let steps = i64::try_from(self.steps).unwrap_or(i64::MAX);
         let flat = self.flat.iter().map(|column| match column.source {
-            FlatSource::Tile { window, .. } | FlatSource::Saturation { window, .. } => window,
-            _ => 0,
+            FlatSource::Tile { window, .. }
+            | FlatSource::Saturation { window, .. }
+            | FlatSource::Ratio { window, .. }
+            | FlatSource::TimeToLimit { window, .. }
+            | FlatSource::Since { window, .. }
+            | FlatSource::Staleness { window, .. }
+            | FlatSource::Coverage { window, .. } => window,
+            FlatSource::Attribute { .. }
+            | FlatSource::Age
+            | FlatSource::EventCount { .. }
+            | FlatSource::EventDecay { .. }
+            | FlatSource::SinceEvent => 0,
         });
         flat.chain([steps.saturating_mul(self.step)]).max().unwrap_or(0)
     }
@@ -323,8 +405,19 @@ impl FeatureSpec {
         for column in &self.flat {
             match &column.source {
                 FlatSource::Tile { metric, .. } => ids.push(catalogue.id(metric)?),
-                FlatSource::Saturation { used, limit, .. } => ids.extend([catalogue.id(used)?, catalogue.id(limit)?]),
-                _ => {}
+                FlatSource::Since { metric, .. }
+                | FlatSource::Staleness { metric, .. }
+                | FlatSource::Coverage { metric, .. } => ids.push(catalogue.id(metric)?),
+                FlatSource::Saturation { used: one, limit: other, .. }
+                | FlatSource::Ratio { above: one, below: other, .. }
+                | FlatSource::TimeToLimit { metric: one, limit: other, .. } => {
+                    ids.extend([catalogue.id(one)?, catalogue.id(other)?]);
+                }
+                FlatSource::Attribute { .. }
+                | FlatSource::Age
+                | FlatSource::EventCount { .. }
+                | FlatSource::EventDecay { .. }
+                | FlatSource::SinceEvent => {}
             }
         }
         for channel in &self.channels {

@@ -4,7 +4,19 @@
 //! digit on values such as 1e10 bytes. `merge` is associative in exact arithmetic; callers that need equal
 //! bits merge in the one canonical order, newest to oldest.
 
-/// A partial aggregate over `[start, start + length)`; times are relative to nothing: absolute ticks.
+/// How the first sample of a tile stands to the last one before it. Said by who builds tiles, used by `merge`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Join {
+    /// The series goes on.
+    #[default]
+    Continues,
+    /// A new life began between the two: a counter has grown from zero, even where its value is not smaller.
+    NewLife,
+    /// A gap, or a stale mark: nothing is known of what lay between, so no step is counted.
+    Break,
+}
+
+/// A partial aggregate over `[start, start + length)`.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tile {
     n: u64,
@@ -16,7 +28,7 @@ pub struct Tile {
     max: f64,
     mean: f64,
     m2: f64,
-    /// Mean sample time, relative to `t_origin`, in ticks.
+    /// Mean sample time in ticks after `t_first`.
     mean_time: f64,
     /// Σ(t − t̄)².
     m2_time: f64,
@@ -25,6 +37,7 @@ pub struct Tile {
     /// Sum of counter steps inside, resets counted as a step from zero.
     increase: f64,
     resets: u32,
+    join: Join,
     max_step: f64,
 }
 
@@ -45,12 +58,13 @@ impl Tile {
         co_moment: 0.0,
         increase: 0.0,
         resets: 0,
+        join: Join::Continues,
         max_step: 0.0,
     };
 
     /// A tile of one sample.
     #[must_use]
-    pub fn of(time: i64, value: f64) -> Self {
+    pub fn of(time: i64, value: f64, join: Join) -> Self {
         Self {
             n: 1,
             t_first: time,
@@ -60,14 +74,37 @@ impl Tile {
             min: value,
             max: value,
             mean: value,
-            mean_time: as_f64(time),
+            join,
             ..Self::EMPTY
         }
     }
 
-    /// Adds a sample later than every one inside.
-    pub fn push(&mut self, time: i64, value: f64) {
-        *self = Self::merge(&Self::of(time, value), self);
+    /// Adds a sample later than every one inside. The bits of the tile depend on its samples alone, not on whether
+    /// they came one by one or in a run.
+    #[inline]
+    pub fn push(&mut self, time: i64, value: f64, join: Join) {
+        if self.n == 0 {
+            *self = Self::of(time, value, join);
+            return;
+        }
+        let (step, reset) = step(self.last, value, join);
+        self.increase += step;
+        self.resets += u32::from(reset);
+        self.max_step = self.max_step.max(step);
+        self.n += 1;
+        // Welford: the division depends on the count alone and stays off the critical path.
+        let share = as_f64_u(self.n).recip();
+        let (dv, dt) = (value - self.mean, as_f64(time - self.t_first) - self.mean_time);
+        self.mean += dv * share;
+        self.mean_time += dt * share;
+        let after = value - self.mean;
+        self.m2 += dv * after;
+        self.m2_time += dt * (as_f64(time - self.t_first) - self.mean_time);
+        self.co_moment += dt * after;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        self.last = value;
+        self.t_last = time;
     }
 
     /// Joins a newer tile to an older one; the step between the two is counted here.
@@ -80,11 +117,11 @@ impl Tile {
             return *older;
         }
         let (na, nb) = (as_f64_u(older.n), as_f64_u(newer.n));
-        let n = na + nb;
-        let weight = na * nb / n;
+        let share = nb / (na + nb);
+        let weight = na * share;
         let dv = newer.mean - older.mean;
-        let dt = newer.mean_time - older.mean_time;
-        let (step, reset) = counter_step(older.last, newer.first);
+        let dt = newer.mean_time + as_f64(newer.t_first - older.t_first) - older.mean_time;
+        let (step, reset) = step(older.last, newer.first, newer.join);
         Self {
             n: older.n + newer.n,
             t_first: older.t_first,
@@ -93,15 +130,82 @@ impl Tile {
             last: newer.last,
             min: older.min.min(newer.min),
             max: older.max.max(newer.max),
-            mean: older.mean + dv * (nb / n),
+            mean: older.mean + dv * share,
             m2: older.m2 + newer.m2 + dv * dv * weight,
-            mean_time: older.mean_time + dt * (nb / n),
+            mean_time: older.mean_time + dt * share,
             m2_time: older.m2_time + newer.m2_time + dt * dt * weight,
             co_moment: older.co_moment + newer.co_moment + dt * dv * weight,
             increase: older.increase + newer.increase + step,
             resets: older.resets + newer.resets + u32::from(reset),
+            join: older.join,
             max_step: older.max_step.max(newer.max_step).max(step),
         }
+    }
+
+    /// Every field, for storage: three counts and times, then the values, in the order of [`Tile::FIELDS`].
+    #[must_use]
+    pub fn fields(&self) -> ([i64; 5], [f64; 11]) {
+        let join = match self.join {
+            Join::Continues => 0,
+            Join::NewLife => 1,
+            Join::Break => 2,
+        };
+        (
+            [self.n.cast_signed(), self.t_first, self.t_last, i64::from(self.resets), join],
+            [
+                self.first,
+                self.last,
+                self.min,
+                self.max,
+                self.mean,
+                self.m2,
+                self.mean_time,
+                self.m2_time,
+                self.co_moment,
+                self.increase,
+                self.max_step,
+            ],
+        )
+    }
+
+    /// Names of [`Tile::fields`].
+    pub const FIELDS: ([&'static str; 5], [&'static str; 11]) = (
+        ["n", "t_first", "t_last", "resets", "join"],
+        ["first", "last", "min", "max", "mean", "m2", "mean_time", "m2_time", "co_moment", "increase", "max_step"],
+    );
+
+    /// A tile as it was stored: the same bits.
+    #[must_use]
+    pub fn from_fields([n, t_first, t_last, resets, join]: [i64; 5], values: [f64; 11]) -> Self {
+        let [first, last, min, max, mean, m2, mean_time, m2_time, co_moment, increase, max_step] = values;
+        Self {
+            n: n.cast_unsigned(),
+            t_first,
+            t_last,
+            first,
+            last,
+            min,
+            max,
+            mean,
+            m2,
+            mean_time,
+            m2_time,
+            co_moment,
+            increase,
+            resets: u32::try_from(resets).unwrap_or(u32::MAX),
+            join: match join {
+                1 => Join::NewLife,
+                2 => Join::Break,
+                _ => Join::Continues,
+            },
+            max_step,
+        }
+    }
+
+    /// Time of the oldest sample, if any.
+    #[must_use]
+    pub fn first_time(&self) -> Option<i64> {
+        (self.n > 0).then_some(self.t_first)
     }
 
     /// Number of samples.
@@ -143,8 +247,13 @@ impl Tile {
 }
 
 /// Step of a counter from `previous` to `next`: a fall is a reset, and the new value has grown from zero.
-fn counter_step(previous: f64, next: f64) -> (f64, bool) {
-    if next >= previous { (next - previous, false) } else { (next, true) }
+#[inline]
+fn step(previous: f64, next: f64, join: Join) -> (f64, bool) {
+    match join {
+        Join::Continues if next >= previous => (next - previous, false),
+        Join::Continues | Join::NewLife => (next, true),
+        Join::Break => (0.0, false),
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "ticks are milliseconds or cycles, far below 2^53")]

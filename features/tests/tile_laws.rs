@@ -26,7 +26,7 @@ const ROUNDED: [Statistic; 4] = [Statistic::Mean, Statistic::Std, Statistic::Slo
 
 fn tile_of(samples: &[(i64, f64)]) -> Tile {
     samples.iter().fold(Tile::EMPTY, |mut tile, &(time, value)| {
-        tile.push(time, value);
+        tile.push(time, value, features::Join::Continues);
         tile
     })
 }

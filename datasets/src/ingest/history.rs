@@ -28,7 +28,7 @@ pub struct HistoryOptions {
     pub window: i64,
     /// Metric names asked for at once.
     pub batch: usize,
-    /// Rows held before they are stored; 32 bytes each, while sorting as well.
+    /// Rows held before they are stored; 32 bytes each.
     pub max_rows: usize,
 }
 
@@ -46,13 +46,15 @@ pub struct HistoryReport {
     pub pieces: u64,
     /// Samples read by this run.
     pub samples: u64,
-    /// Rows stored by this run.
+    /// Rows handed to the lake by this run, which drops those it holds already.
     pub rows: u64,
     /// Samples that say nothing, such as the rows of a state set that hold 0.
     pub silent: u64,
     /// Reason, samples dropped.
     pub dropped: Vec<(&'static str, u64)>,
-    /// The first sample refused, in words.
+    /// Lines of a text that could not be read and were left out.
+    pub bad_lines: u64,
+    /// The first sample refused or line left out, in words.
     pub refusal: Option<String>,
     /// An earlier run had finished this import; nothing was read.
     pub already_complete: bool,
@@ -150,26 +152,34 @@ impl Importer {
     pub(super) async fn commit(&mut self, progress: String) -> Result<()> {
         let rows = std::mem::take(&mut self.rows);
         let (pipeline, name) = (self.pipeline.clone(), self.name.clone());
-        let stored = blocking(move || store(&pipeline, &name, &progress, rows)).await?;
-        self.committed(stored);
+        let held = rows.len();
+        blocking(move || pipeline.store().import(&name, &progress, rows)).await?;
+        self.committed(held);
         Ok(())
     }
 
     /// The same where no other thread waits for this one.
     pub(super) fn commit_now(&mut self, progress: &str) -> Result<()> {
         let rows = std::mem::take(&mut self.rows);
-        let stored = store(&self.pipeline, &self.name, progress, rows)?;
-        self.committed(stored);
+        let held = rows.len();
+        self.pipeline.store().import(&self.name, progress, rows)?;
+        self.committed(held);
         Ok(())
     }
 
-    fn committed(&mut self, stored: u64) {
+    fn committed(&mut self, rows: usize) {
         self.report.pieces += 1;
-        self.report.rows += stored;
+        self.report.rows += rows as u64;
         self.total.merge(&std::mem::take(&mut self.counts));
         if let (None, Some(refusal)) = (&self.report.refusal, self.refusal.take()) {
             self.report.refusal = Some(refusal.message);
         }
+    }
+
+    /// Lines were left out.
+    pub(super) fn bad_lines(&mut self, lines: u64, problem: String) {
+        self.report.bad_lines += lines;
+        self.report.refusal.get_or_insert(problem);
     }
 
     pub(super) fn finish(mut self) -> HistoryReport {
@@ -186,21 +196,6 @@ impl Importer {
     pub(super) fn report(&mut self) -> &mut HistoryReport {
         &mut self.report
     }
-}
-
-/// Sorts rows, drops those that are there twice, stores them; how many there were.
-fn store(pipeline: &Pipeline, name: &str, progress: &str, mut rows: Vec<HistoryRow>) -> Result<u64> {
-    rows.sort_unstable_by(|a, b| {
-        let order = (a.row.series, a.row.time, a.known_at).cmp(&(b.row.series, b.row.time, b.known_at));
-        order.then(a.row.value.total_cmp(&b.row.value))
-    });
-    // Chunks of one series may overlap, and one file may hold a sample twice.
-    rows.dedup_by(|a, b| {
-        a.row.series == b.row.series && a.row.time == b.row.time && a.row.value.to_bits() == b.row.value.to_bits()
-    });
-    let stored = rows.len() as u64;
-    pipeline.store().import(name, progress, rows)?;
-    Ok(stored)
 }
 
 /// One request: these names, from a time up to before another.
@@ -414,14 +409,14 @@ pub(super) struct Clip<'a> {
 }
 
 impl SeriesSink for Clip<'_> {
-    fn take(&mut self, series: &SourceSeries<'_>) -> Result<(), DecodeError> {
+    fn take(&mut self, series: &SourceSeries<'_>) {
         self.points.clear();
         self.points.extend(series.points.iter().filter(|point| (self.from..self.until).contains(&point.time)));
         if self.points.is_empty() {
-            return Ok(());
+            return;
         }
         let SourceSeries { identity, temporality, created, labels, .. } = *series;
-        self.sink.take(&SourceSeries { identity, temporality, created, points: &self.points, labels })
+        self.sink.take(&SourceSeries { identity, temporality, created, points: &self.points, labels });
     }
 }
 

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::sync::Arc;
 
+use features::decode::SeriesSink;
 use opentelemetry_proto::tonic::collector::metrics::v1::metrics_service_server::{
     MetricsService, MetricsServiceServer,
 };
@@ -33,7 +34,11 @@ impl MetricsService for Receiver {
             match work.admit().await {
                 Ok(_place) => {
                     let message = request.into_inner();
-                    work.clone().store(Protocol::OtlpGrpc, move |sink| wire::otlp_message(&message, sink)).await
+                    let decode = move |sink: &mut dyn SeriesSink| {
+                        wire::otlp_message(&message, sink);
+                        Ok(())
+                    };
+                    work.clone().store(Protocol::OtlpGrpc, decode).await
                 }
                 Err(answer) => answer,
             }
@@ -59,6 +64,8 @@ pub(super) async fn serve(
         .accept_compressed(CompressionEncoding::Gzip)
         .send_compressed(CompressionEncoding::Gzip);
     tonic::transport::Server::builder()
+        // A message is decoded before it is admitted, so a connection must not bring many at once.
+        .max_concurrent_streams(u32::try_from(work.options().max_in_flight).ok())
         .add_service(service)
         .serve_with_incoming_shutdown(TcpIncoming::from(listener).with_nodelay(Some(true)), stop)
         .await

@@ -8,7 +8,8 @@ use features::canonical::{
 use features::decode::{DecodeError, SeriesSink, SourceSeries};
 use features::{CanonicalSeries, Catalogue};
 
-use super::store::{Row, RowStore};
+use super::store::RowStore;
+use crate::lake::{LakeRow, SeriesId, Ticket};
 use crate::{DatasetError, Result};
 
 /// Canonicaliser and store, shared by all requests.
@@ -28,7 +29,7 @@ struct Shared {
 
 /// The store's number of a series, or the series while the store has not taken it.
 enum Slot {
-    Registered(u32),
+    Registered(SeriesId),
     Waiting(Box<CanonicalSeries>),
 }
 
@@ -36,7 +37,7 @@ enum Slot {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Taken {
     /// Rows on their way to the store.
-    pub rows: Vec<Row>,
+    pub rows: Vec<LakeRow>,
     /// What happened to every sample.
     pub counts: Counts,
     /// The first thing the sender should be told.
@@ -110,7 +111,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// When the store cannot take them.
-    pub fn append(&self, received_at: i64, taken: &Taken) -> Result<Option<u64>> {
+    pub fn append(&self, received_at: i64, taken: &Taken) -> Result<Option<Ticket>> {
         if taken.rows.is_empty() {
             return Ok(None);
         }
@@ -121,7 +122,7 @@ impl Pipeline {
     ///
     /// # Errors
     /// When they are not.
-    pub fn wait(&self, ticket: Option<u64>, taken: &Taken) -> Result<()> {
+    pub fn wait(&self, ticket: Option<Ticket>, taken: &Taken) -> Result<()> {
         ticket.map_or(Ok(()), |ticket| self.store.wait(ticket)).inspect_err(|_| self.forget(taken))
     }
 
@@ -160,7 +161,7 @@ impl Shared {
                     series
                 }
             };
-            taken.rows.push(Row { series, time: row.time, value: row.value });
+            taken.rows.push(LakeRow { series, time: row.time, value: row.value });
         }
         Ok(())
     }
@@ -191,9 +192,8 @@ struct Sink<'a> {
 }
 
 impl SeriesSink for Sink<'_> {
-    fn take(&mut self, series: &SourceSeries<'_>) -> Result<(), DecodeError> {
+    fn take(&mut self, series: &SourceSeries<'_>) {
         let shared = self.shared.get_or_insert_with(|| self.pipeline.lock());
         shared.canonicalizer.take(series, self.received_at, &mut self.canonical);
-        Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use features::decode::SeriesSink;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use serde::Deserialize;
 
@@ -79,8 +80,9 @@ struct RemoteRead<'a> {
 
 impl Fetch for RemoteRead<'_> {
     async fn fetch(&self, piece: Piece<'_>, importer: &mut Importer) -> Result<(), FetchError> {
-        let body =
-            wire::read_request(&alternatives(piece.names), piece.from, piece.until - 1, self.mode == Mode::Streamed);
+        let streamed_wanted = self.mode == Mode::Streamed;
+        let body = wire::read_request(&alternatives(piece.names), piece.from, piece.until - 1, streamed_wanted)
+            .map_err(|error| Trouble::Lasting(error.to_string()))?;
         let request = self
             .client
             .post(READ)
@@ -108,22 +110,24 @@ async fn streamed(
     importer: &mut Importer,
 ) -> Result<(), FetchError> {
     let read_at = super::now();
-    let mut frames = wire::Frames::default();
+    let mut frames = wire::frames();
     while let Some(chunk) = response.chunk().await.map_err(|error| explain_transport(&error))? {
         frames.push(&chunk);
         while let Some(frame) =
-            frames.next().map_err(|error| Trouble::Passing(format!("the stream is damaged: {error}")))?
+            frames.message().map_err(|error| Trouble::Passing(format!("the stream is damaged: {error}")))?
         {
-            let fits = importer.take(read_at, |sink| {
-                let mut clip = Clip { from: piece.from, until: piece.until, sink, points: Vec::new() };
-                wire::chunked_read_response(frame, &mut clip)
-            })?;
+            let decode =
+                |sink: &mut dyn SeriesSink| wire::chunked_read_response(frame, piece.from, piece.until - 1, sink);
+            let fits = importer.take(read_at, decode)?;
             if !fits {
                 return Err(too_many_rows(importer));
             }
         }
     }
-    if frames.is_empty() { Ok(()) } else { Err(Trouble::Passing("the stream ends inside a frame".to_owned()).into()) }
+    if frames.unfinished() {
+        return Err(Trouble::Passing("the stream ends inside a frame".to_owned()).into());
+    }
+    Ok(())
 }
 
 async fn in_one_piece(
@@ -141,7 +145,7 @@ async fn in_one_piece(
     }
     let fits = importer.take(read_at, |sink| {
         let mut clip = Clip { from: piece.from, until: piece.until, sink, points: Vec::new() };
-        wire::read_response(&body, &mut clip)
+        wire::read_response(&body, MAX_ANSWER, &mut clip)
     })?;
     if fits { Ok(()) } else { Err(too_many_rows(importer)) }
 }

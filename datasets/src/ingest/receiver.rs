@@ -52,6 +52,8 @@ pub struct ReceiverOptions {
     pub body_timeout: Duration,
     /// How long requests under way may take once the receiver is asked to stop.
     pub drain: Duration,
+    /// Longest time rows wait before they are written to their place.
+    pub flush_every: Duration,
     /// What every request must carry as `Authorization: Bearer …`, if anything.
     pub token: Option<String>,
     /// Rows older than this on arrival count as late, milliseconds.
@@ -71,6 +73,7 @@ impl Default for ReceiverOptions {
             patience: Duration::from_secs(2),
             body_timeout: Duration::from_secs(30),
             drain: Duration::from_secs(30),
+            flush_every: Duration::from_secs(60),
             token: None,
             late_after: 600_000,
             clock: super::now,
@@ -138,6 +141,7 @@ pub async fn serve(
         tracing::info!(address = ?listener.local_addr().ok(), "receiving OTLP over gRPC");
         servers.spawn(otlp::serve(listener, work.clone(), until(stopped.clone())));
     }
+    let flusher = tokio::spawn(flush_now_and_then(work.clone(), until(stopped)));
     let mut shutdown = std::pin::pin!(shutdown);
     let mut ended = Ok(());
     tokio::select! {
@@ -157,6 +161,8 @@ pub async fn serve(
         tracing::warn!(?drain, "some connections did not end in time and were cut");
         servers.abort_all();
     }
+    // Its last flush may still be under way.
+    let _ = flusher.await;
     let pipeline = work.pipeline().clone();
     let flushed = blocking(move || pipeline.store().flush()).await;
     let stats = work.counters().report(work.pipeline(), 20);
@@ -164,6 +170,27 @@ pub async fn serve(
     ended?;
     flushed?;
     Ok(stats)
+}
+
+/// Flushes when enough rows wait or some have waited long enough, so that the log stays short.
+async fn flush_now_and_then(work: Arc<Work>, stop: impl Future<Output = ()>) {
+    let mut stop = std::pin::pin!(stop);
+    let every = work.options().flush_every;
+    let mut flushed = tokio::time::Instant::now();
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            () = tokio::time::sleep(every.min(Duration::from_millis(500))) => {}
+        }
+        let pipeline = work.pipeline().clone();
+        if flushed.elapsed() < every && !pipeline.store().wants_flush() {
+            continue;
+        }
+        if let Err(error) = blocking(move || pipeline.store().flush()).await {
+            tracing::error!(%error, "rows cannot be written to their place; they stay in the log");
+        }
+        flushed = tokio::time::Instant::now();
+    }
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

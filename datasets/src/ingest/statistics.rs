@@ -261,8 +261,8 @@ impl Counters {
             family(&mut text, name, kind, help);
             line(&mut text, name, &[], value);
         }
-        for (name, value) in pipeline.store().figures() {
-            family(&mut text, name, "gauge", "Of the lake.");
+        for (name, kind, value) in pipeline.store().figures() {
+            family(&mut text, name, kind, "Of the lake.");
             line(&mut text, name, &[], value);
         }
         self.durable_histogram(&mut text);

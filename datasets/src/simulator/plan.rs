@@ -27,7 +27,9 @@ pub(super) fn plan(config: &SimulatorConfig) -> Result<BuildPlan> {
     let config_text =
         serde_json::to_vec(config).map_err(|error| DatasetError::config("simulator config", error.to_string()))?;
     let mut inputs = vec![Input::of("config", &config_text)];
-    inputs.extend(exposition::mappings().into_iter().map(|(name, text)| Input::of(format!("mapping {name}"), text.as_bytes())));
+    inputs.extend(
+        exposition::mappings().into_iter().map(|(name, text)| Input::of(format!("mapping {name}"), text.as_bytes())),
+    );
     let name = match config.world {
         World::LogLinear => "simulated-log-linear",
         World::Interaction => "simulated-interaction",

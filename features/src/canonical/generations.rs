@@ -3,6 +3,9 @@
 use std::hash::{BuildHasherDefault, Hasher};
 
 use hashbrown::HashMap;
+use sha2::{Digest, Sha256};
+
+use crate::series::CanonicalSeries;
 
 /// Keys are hashes already: fold and spread them.
 #[derive(Default)]
@@ -77,4 +80,19 @@ impl<V: Clone> Generations<V> {
     pub(super) fn len(&self) -> usize {
         self.current.len() + self.previous.len()
     }
+}
+
+/// Half a SHA-256: the series' text need not be kept to recognise it.
+pub(super) fn fingerprint(series: &CanonicalSeries) -> u128 {
+    let mut hash = Sha256::new();
+    hash.update([series.entity.kind() as u8]);
+    hash.update(series.metric.0.to_le_bytes());
+    for text in [series.entity.key(), series.entity.incarnation(), &series.part] {
+        hash.update((text.len() as u64).to_le_bytes());
+        hash.update(text.as_bytes());
+    }
+    let digest = hash.finalize();
+    let mut half = [0; 16];
+    half.copy_from_slice(&digest[..16]);
+    u128::from_le_bytes(half)
 }

@@ -2,6 +2,8 @@
 
 use std::io::{BufRead, BufReader};
 
+use features::decode::exposition::Dialect;
+
 use super::{Run, open, reading};
 use crate::ingest::wire;
 use crate::{DatasetError, Result};
@@ -52,15 +54,38 @@ pub(super) fn read(run: &mut Run<'_>, form: Form) -> Result<()> {
 
 fn take(run: &mut Run<'_>, form: Form, piece: &[u8], lines: u64) -> Result<()> {
     let read_at = run.read_at;
+    let first = run.position.done + 1;
+    let mut bad = (0, None);
     let taken = run.importer.take(read_at, |sink| match form {
-        Form::Exposition(at) => wire::exposition(piece, at, sink),
+        Form::Exposition(at) => {
+            bad = wire::exposition(piece, dialect(piece), at, sink)?;
+            Ok(())
+        }
         Form::Vm => wire::vm_lines(piece, sink),
     });
-    let first = run.position.done + 1;
-    taken.map_err(|failure| {
-        run.fail(failure, |at| {
-            first + piece[..at.min(piece.len())].iter().filter(|&&byte| byte == b'\n').count() as u64
-        })
-    })?;
+    let before = |at: usize| piece[..at.min(piece.len())].iter().filter(|&&byte| byte == b'\n').count() as u64;
+    taken.map_err(|failure| run.fail(failure, |at| first + before(at)))?;
+    if let (lines, Some((line, problem))) = bad {
+        // One torn line does not spoil a dump; that it was there is said.
+        let problem = format!("line {}, {problem}", first + line as u64 - 1);
+        tracing::warn!(path = %run.path.display(), lines, problem, "lines that cannot be read were left out");
+        run.importer.bad_lines(lines, problem);
+    }
     run.advance(lines)
+}
+
+/// OpenMetrics gives itself away by its end mark, or by times with a fraction.
+fn dialect(piece: &[u8]) -> Dialect {
+    let text = String::from_utf8_lossy(piece);
+    let fraction = |line: &str| {
+        !line.starts_with('#')
+            && line.rsplit_once(' ').is_some_and(|(rest, time)| {
+                // The last word is a time only where a value comes before it.
+                time.contains('.')
+                    && time.len() > 10
+                    && rest.rsplit([' ', '}']).next().is_some_and(|value| value.parse::<f64>().is_ok())
+            })
+    };
+    let open = text.lines().any(|line| line == "# EOF" || line.starts_with("# UNIT ") || fraction(line));
+    if open { Dialect::OpenMetrics } else { Dialect::Text }
 }

@@ -54,12 +54,19 @@ pub(super) fn take(run: &mut Run<'_>, plan: &TablePlan, catalogue: &Catalogue, c
     let all = 0..chunk.times.len();
     let read_at = run.read_at;
     match &chunk.known_at {
-        None => drop(
-            run.importer.take(read_at, |sink| rows.send(all, sink)).map_err(|f| run.fail(f, |_| chunk.first_line))?,
-        ),
+        None => {
+            let taken = run.importer.take(read_at, |sink| {
+                rows.send(all, sink);
+                Ok(())
+            });
+            taken.map_err(|failure| run.fail(failure, |_| chunk.first_line))?;
+        }
         Some(known_at) => {
             for row in all {
-                let taken = run.importer.take_known(read_at, known_at[row], |sink| rows.send(row..row + 1, sink));
+                let taken = run.importer.take_known(read_at, known_at[row], |sink| {
+                    rows.send(row..row + 1, sink);
+                    Ok(())
+                });
                 taken.map_err(|failure| run.fail(failure, |_| chunk.first_line + row as u64))?;
             }
         }
@@ -125,7 +132,7 @@ struct Rows<'a> {
 }
 
 impl Rows<'_> {
-    fn send(&self, rows: Range<usize>, sink: &mut dyn SeriesSink) -> Result<(), DecodeError> {
+    fn send(&self, rows: Range<usize>, sink: &mut dyn SeriesSink) {
         for row in rows {
             if let (Some(ignored), Some(name)) = (self.ignored, self.columns.name)
                 && ignored.contains(self.chunk.texts[name].value(row))
@@ -144,10 +151,9 @@ impl Rows<'_> {
                     created: None,
                     points: &[Point { time: self.chunk.times[row], value: values.value(row) }],
                     labels: &|| self.columns.labels(self.chunk, row, column),
-                })?;
+                });
             }
         }
-        Ok(())
     }
 
     /// Equal texts, equal key.

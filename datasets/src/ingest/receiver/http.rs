@@ -113,7 +113,7 @@ async fn otlp_metrics(State(work): State<Arc<Work>>, request: Request) -> Respon
             move |body| {
                 if inflate { read_gzip(&body, limit).map(Bytes::from) } else { Ok(body) }
             },
-            move |body, sink| wire::otlp(&body, limit, sink),
+            move |body, sink| wire::otlp(&body, sink),
         )
         .await
     };

@@ -149,6 +149,9 @@ impl Work {
 }
 
 fn unavailable(error: &DatasetError) -> Answer {
+    if let DatasetError::Full { .. } = error {
+        return Answer::refusal(Ending::Busy, error.to_string());
+    }
     tracing::error!(%error, "rows cannot be stored");
     Answer::refusal(Ending::Unavailable, format!("cannot store: {error}"))
 }
