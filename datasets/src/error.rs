@@ -166,6 +166,14 @@ pub enum DatasetError {
         /// What the reader said.
         reason: String,
     },
+    /// A running service that does not answer as it should.
+    #[error("{url}: {problem}")]
+    Remote {
+        /// Its address, without secrets.
+        url: String,
+        /// What it answered, what to do.
+        problem: String,
+    },
     /// A sample, event, spec or mapping the features room refuses.
     #[error("{subject}: {error}")]
     Feature {

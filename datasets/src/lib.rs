@@ -9,6 +9,8 @@ pub mod builder;
 pub mod card;
 pub mod dataset;
 pub mod error;
+#[cfg(feature = "ingest")]
+pub mod ingest;
 pub mod lake;
 pub mod manifest;
 mod parquet_file;

@@ -52,7 +52,7 @@ pub struct LakeRow {
 
 /// Stands for rows in the log; [`LakeWriter::wait`] returns once they are on disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Ticket(u64);
+pub struct Ticket(pub u64);
 
 /// What a writer has done since it was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
