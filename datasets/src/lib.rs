@@ -17,6 +17,9 @@ mod parquet_file;
 pub mod progress;
 pub mod simulator;
 pub mod source;
+mod span;
+#[cfg(feature = "sql")]
+pub mod sql;
 mod staging;
 
 pub use builder::{Built, build};
@@ -26,4 +29,5 @@ pub use lake::{Lake, LakeOptions, LakeWriter};
 pub use manifest::Manifest;
 pub use progress::{Progress, Silent};
 pub use simulator::{Simulator, SimulatorConfig};
+pub use span::Span;
 pub use source::{BuildPlan, Cuts, Source, SplitRule};

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use datasets::ingest::canonical_limits;
 use datasets::ingest::files::{FileKind, FileTarget, TablePlan, import};
 use datasets::ingest::prometheus::Mode;
 use datasets::ingest::{
@@ -15,6 +14,7 @@ use datasets::ingest::{
 use datasets::lake::CompactOptions;
 use datasets::{LakeOptions, LakeWriter};
 use features::Catalogue;
+use features::canonical::Limits;
 use features::mapping::MappingSet;
 use tokio::net::TcpListener;
 
@@ -103,7 +103,7 @@ async fn keep_compact(lake: std::path::PathBuf, every: i64) {
 fn pipeline(writer: &Arc<LakeWriter>, max_series: usize, max_future: i64) -> Arc<Pipeline> {
     let catalogue = Arc::new(Catalogue::standard());
     let mappings = Arc::new(MappingSet::standard(&catalogue));
-    let limits = canonical_limits(max_series, max_future);
+    let limits = Limits { max_series, max_future, ..Limits::default() };
     Arc::new(Pipeline::new(writer.clone(), catalogue, mappings, limits))
 }
 
@@ -157,7 +157,7 @@ fn files_into(args: FilesArgs) -> anyhow::Result<()> {
         store: writer.clone(),
         catalogue,
         mappings,
-        limits: canonical_limits(args.max_series, i64::MAX / 4),
+        limits: Limits { max_series: args.max_series, max_future: i64::MAX / 4, ..Limits::default() },
         options: HistoryOptions { known_after: args.ingest_lag, ..HistoryOptions::default() },
     };
     let bar = Bar::new(if args.json { Style::Script } else { Style::Person });
