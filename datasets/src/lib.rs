@@ -12,6 +12,7 @@ pub mod error;
 #[cfg(feature = "ingest")]
 pub mod ingest;
 pub mod lake;
+pub mod lake_source;
 pub mod manifest;
 mod parquet_file;
 pub mod progress;
@@ -25,6 +26,7 @@ mod staging;
 pub use builder::{Built, build};
 pub use dataset::{Dataset, Description, VerifyReport};
 pub use error::{DatasetError, Result};
+pub use lake_source::{LakeBuildConfig, LakeSource};
 pub use lake::{Lake, LakeOptions, LakeWriter};
 pub use manifest::Manifest;
 pub use progress::{Progress, Silent};

@@ -1,6 +1,8 @@
 //! `forewarn metrics`: the catalogue, and what a Prometheus lacks of it.
 
 use features::Catalogue;
+#[cfg(feature = "ingest")]
+use features::mapping::Offer;
 use features::mapping::{MappingSet, MetricOverview, overview};
 
 use crate::args::MetricsArgs;
@@ -65,22 +67,27 @@ fn check(
     let endpoint = crate::ingest::endpoint(url, token_file, None, headers)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let offered: BTreeSet<String> = runtime.block_on(datasets::ingest::prometheus::metric_names(&endpoint))?;
-    let lacks = features::mapping::missing(catalogue, mappings, &offered);
+    let names = offered.len();
     let known = mappings.names().into_iter().filter(|name| offered.contains(*name)).count();
+    let lacks = features::mapping::missing(catalogue, mappings, &Offer::of_names(offered));
     if json {
-        let answer = serde_json::json!({ "offered": offered.len(), "used": known, "lacks": lacks });
+        let answer = serde_json::json!({ "offered": names, "used": known, "lacks": lacks });
         println!("{}", serde_json::to_string_pretty(&answer)?);
         return Ok(());
     }
-    println!("{url}: {} metric names, {known} of them used", offered.len());
+    println!("{url}: {names} metric names, {known} of them used");
     for lack in &lacks {
-        println!("  lacks {:<24} {} ({})", lack.id, lack.select, lack.source);
-        let cost = if lack.causes.is_empty() {
-            format!("costs: {}", lack.foretells)
-        } else {
-            format!("costs the labels of {}; {}", lack.causes.join(", "), lack.foretells)
-        };
-        println!("        {cost}");
+        let since = lack.since.as_ref().map_or(String::new(), |since| format!(", from version {since} on"));
+        let label = lack.label.as_ref().map_or(String::new(), |label| format!(", there but without label {label}"));
+        println!("  lacks {:<24} {} ({}{since}{label})", lack.id, lack.select.join(" or "), lack.exporter);
+        for cost in &lack.costs {
+            println!("        costs {}: {}", cost.cause, cost.effect);
+        }
+        if !lack.provided_by.is_empty() {
+            println!("        provided by {}", lack.provided_by.join(", "));
+        } else if lack.costs.is_empty() {
+            println!("        costs: {}", lack.foretells);
+        }
     }
     if known == 0 {
         println!("  none of the sources is there; `forewarn metrics` lists them");
