@@ -62,8 +62,7 @@ fn close(a: f64, b: f64, tolerance: f64) -> bool {
 /// The statistics that mean something for a kind, by name of what was read.
 fn readings(span: &Span, kind: MetricKind) -> Vec<(String, Option<Statistic>, f64)> {
     let statistics = Statistic::ALL.into_iter().filter(|s| s.suits(kind));
-    let mut readings: Vec<_> =
-        statistics.map(|s| (s.name().to_owned(), Some(s), span.statistic(s, &FRAME))).collect();
+    let mut readings: Vec<_> = statistics.map(|s| (s.name().to_owned(), Some(s), span.statistic(s, &FRAME))).collect();
     if kind == MetricKind::State {
         readings.extend((0..16).map(|state| (format!("share {state}"), None, span.share(state))));
     }
@@ -243,10 +242,7 @@ fn a_new_life_is_a_reset_although_the_counter_did_not_fall() {
 #[test]
 fn growth_per_tile_gives_the_largest_rate_and_the_fano_factor() {
     // Tiles grow by 10 (inside), 5 + 15 (from the tile before, inside) and 30 in 10 ticks each way.
-    let span = exact(
-        MetricKind::Counter,
-        &[&[(0, 0.0), (10, 10.0)], &[(20, 15.0), (30, 30.0)], &[(40, 60.0)]],
-    );
+    let span = exact(MetricKind::Counter, &[&[(0, 0.0), (10, 10.0)], &[(20, 15.0), (30, 30.0)], &[(40, 60.0)]]);
     // Variance of 10, 20 and 30 is 100, their mean 20; the newest tile covers 10 ticks.
     check(&span, &[(Statistic::Fano, 5.0), (Statistic::RateMax, 3.0), (Statistic::Increase, 60.0)]);
     check(&exact(MetricKind::Counter, &[&[(0, 0.0), (10, 10.0)]]), &[(Statistic::Fano, f64::NAN)]);
@@ -254,8 +250,7 @@ fn growth_per_tile_gives_the_largest_rate_and_the_fano_factor() {
 
 #[test]
 fn a_state_holds_until_the_next_linked_sample() {
-    let span =
-        exact(MetricKind::State, &[&[(0, 0.0), (10, 1.0), (25, 1.0)], &[(30, 2.0), (35, 2.0)], &[(100, 0.0)]]);
+    let span = exact(MetricKind::State, &[&[(0, 0.0), (10, 1.0), (25, 1.0)], &[(30, 2.0), (35, 2.0)], &[(100, 0.0)]]);
     // 0 for 10, 1 for 20 (across the edge of tiles), 2 for 5; nobody knows what held in the gap.
     check(&span, &[(Statistic::Transitions, 2.0), (Statistic::Last, 0.0), (Statistic::Count, 6.0)]);
     for (state, share) in [(0, 10.0 / 35.0), (1, 20.0 / 35.0), (2, 5.0 / 35.0), (3, 0.0), (16, f64::NAN)] {
