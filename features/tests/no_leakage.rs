@@ -52,8 +52,8 @@ fn spec(catalogue: &Catalogue) -> FeatureSpec {
         longest_gap: 100,
         flat: vec![
             FlatColumn { name: "age".to_owned(), source: FlatSource::Age },
-            FlatColumn { name: "failures".to_owned(), source: FlatSource::EventCount { window: 200 } },
-            FlatColumn { name: "since".to_owned(), source: FlatSource::SinceEvent },
+            FlatColumn { name: "failures".to_owned(), source: FlatSource::EventCount { window: 200, cause: None } },
+            FlatColumn { name: "since".to_owned(), source: FlatSource::SinceEvent { cause: None } },
             FlatColumn {
                 name: "saturation".to_owned(),
                 source: FlatSource::Saturation { used: "level".to_owned(), limit: "limit".to_owned(), window: 50 },
@@ -69,6 +69,8 @@ fn spec(catalogue: &Catalogue) -> FeatureSpec {
         ],
         regimes: Vec::new(),
         summaries: Vec::new(),
+        scrape_interval: None,
+        rollup: None,
         catalogue_digest: catalogue.digest(),
     }
 }
@@ -80,7 +82,7 @@ fn row(samples: &[Sample], failures: &[i64], as_of: i64) -> Vec<u32> {
     let tiles = EntityTiles::build(&spec, &catalogue, "one", samples).unwrap();
     let mut assembler = RowAssembler::try_new(&spec, &catalogue).unwrap();
     let entity = Entity::try_new(EntityKind::Machine, "one", "").unwrap();
-    let facts = Facts { born: Some(0), attributes: &BTreeMap::new(), failures };
+    let facts = Facts { born: Some(0), attributes: &BTreeMap::new(), failures, causes: &[] };
     assembler.push(&entity, &facts, &tiles, as_of).unwrap();
     let batch = assembler.finish().unwrap();
     batch.flat().iter().chain(batch.sequence()).map(|value| value.to_bits()).collect()

@@ -91,10 +91,10 @@ fn resolve(args: ScoreArgs) -> anyhow::Result<ScoreConfig> {
 
 /// SIGTERM and Ctrl-C finish the part under way and end with 75.
 fn stop_on_signal() {
-    #[cfg(feature = "serve")]
+    #[cfg(any(feature = "serve", feature = "ingest"))]
     std::thread::spawn(|| {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-        runtime.block_on(crate::serve::stop_signal());
+        runtime.block_on(crate::stop::signal());
         STOP.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }

@@ -23,8 +23,11 @@ const WHAT: &str = "ExportMetricsServiceRequest";
 /// # Errors
 /// When the bytes are no such message.
 pub fn bytes(body: &[u8], sink: &mut dyn SeriesSink) -> Result<Decoded, DecodeError> {
-    let request = ExportMetricsServiceRequest::decode(body)
-        .map_err(|error| DecodeError { what: WHAT, at: 0, problem: error.to_string() })?;
+    let request = ExportMetricsServiceRequest::decode(body).map_err(|error| DecodeError {
+        what: WHAT,
+        at: 0,
+        problem: error.to_string(),
+    })?;
     Ok(request_of(&request, sink))
 }
 
@@ -117,14 +120,7 @@ impl Walk<'_> {
     }
 
     #[expect(clippy::cast_precision_loss, reason = "counts above 2^53 lose what no statistic here would see")]
-    fn pair(
-        &mut self,
-        shared: Shared<'_>,
-        attributes: &[KeyValue],
-        at: (u64, u64, u32),
-        count: u64,
-        sum: Option<f64>,
-    ) {
+    fn pair(&mut self, shared: Shared<'_>, attributes: &[KeyValue], at: (u64, u64, u32), count: u64, sum: Option<f64>) {
         self.point(Shared { suffix: "_count", ..shared }, attributes, at, count as f64);
         if let Some(sum) = sum {
             self.point(Shared { suffix: "_sum", ..shared }, attributes, at, sum);

@@ -5,7 +5,9 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::wire::{Message, Value};
-use super::{DecodeError, Decoded, LONGEST_LABEL, MOST_LABELS, Point, SeriesSink, SourceSeries, Temporality, labels_of};
+use super::{
+    DecodeError, Decoded, LONGEST_LABEL, MOST_LABELS, Point, SeriesSink, SourceSeries, Temporality, labels_of,
+};
 use crate::labels::Labels;
 
 /// Reads an unpacked `prometheus.WriteRequest`.

@@ -18,13 +18,15 @@ pub fn unpack(block: &[u8], largest: usize, into: &mut Vec<u8>) -> Result<(), De
         return Err(refuse(format!("claims {length} bytes, at most {largest} are taken; send smaller requests")));
     }
     if length > block.len().saturating_mul(LARGEST_RATIO) {
-        return Err(refuse(format!("claims {length} bytes, its {} can hold no more than 22 times as many", block.len())));
+        return Err(refuse(format!(
+            "claims {length} bytes, its {} can hold no more than 22 times as many",
+            block.len()
+        )));
     }
     into.clear();
     into.resize(length, 0);
-    let written = snap::raw::Decoder::new()
-        .decompress(block, into)
-        .map_err(|error| refuse(format!("is corrupt ({error})")))?;
+    let written =
+        snap::raw::Decoder::new().decompress(block, into).map_err(|error| refuse(format!("is corrupt ({error})")))?;
     into.truncate(written);
     Ok(())
 }

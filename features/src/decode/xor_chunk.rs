@@ -32,7 +32,8 @@ pub fn decode(chunk: &[u8], points: &mut Vec<Point>) -> Result<(), DecodeError> 
     let mut step = 0_i64;
     let (mut leading, mut trailing) = (0_u32, 0_u32);
     for index in 1..count {
-        step = if index == 1 { bits.bytes_varint()?.cast_signed() } else { step.wrapping_add(bits.second_difference()?) };
+        step =
+            if index == 1 { bits.bytes_varint()?.cast_signed() } else { step.wrapping_add(bits.second_difference()?) };
         time = time.checked_add(step).ok_or_else(|| refuse("a time beyond 64 bits"))?;
         if bits.take(1)? == 1 {
             if bits.take(1)? == 1 {
