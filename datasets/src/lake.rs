@@ -17,6 +17,7 @@
 
 mod commit;
 mod compact;
+mod event_file;
 mod log;
 mod part;
 mod reader;
@@ -33,7 +34,9 @@ use crate::error::{DatasetError, Result};
 pub use commit::{LakeFile, Removed, Snapshot, Table};
 pub use compact::{CompactOptions, CompactReport, PruneReport, compact, event_metrics, prune};
 pub use reader::{Lake, LakeStatus, Run, Scan};
-pub use tables::{EntityRow, LakeTables, SeriesRow};
+pub use event_file::{StoredEvent, event_schema, replace_events};
+pub use part::sample_schema;
+pub use tables::{EntityRow, LakeTables, SeriesRow, series_schema};
 pub use tile_file::tile_schema;
 pub use writer::{LakeOptions, LakeRow, LakeWriter, SeriesId, Ticket, WriterStats};
 
@@ -76,6 +79,16 @@ pub(crate) fn check(lake: &Path) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// Brings a lake of an earlier release to this one's format; returns the format it had.
+///
+/// # Errors
+/// When it is no lake, or of a format this release does not know.
+pub fn migrate(lake: &Path) -> Result<u32> {
+    // There has been one format so far; what comes later adds its steps here.
+    check(lake)?;
+    Ok(FORMAT)
 }
 
 /// Makes an empty lake, unless there is one.

@@ -239,6 +239,29 @@ fn compaction_and_pruning_change_files_and_not_content() {
 }
 
 #[test]
+fn an_import_stores_rows_and_progress_together_and_nothing_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    put(&writer, START, &[(0, START, 1.0)]);
+    let id = |number| writer.register(&series(number)).unwrap();
+    let rows: Vec<_> =
+        (0..50).map(|at| (LakeRow { series: id(at % 5), time: START - at as i64, value: 2.0 }, START + 60_000)).collect();
+    assert_eq!(writer.import_progress("history").unwrap(), None);
+    writer.import("history", "half", &rows).unwrap();
+    writer.import("history", "all", &rows).unwrap();
+    assert_eq!(writer.import_progress("history").unwrap().as_deref(), Some("all"));
+    drop(writer);
+    // The row of the log says 1.0 for a time that the import has stored as 2.0: what is stored stays.
+    let writer = open(dir.path());
+    assert_eq!(writer.stats().replayed, 1);
+    writer.close().unwrap();
+    assert_eq!(stored_rows(dir.path()), 50);
+    let lake = Lake::open(dir.path()).unwrap();
+    assert_eq!((lake.snapshot().duplicates, lake.snapshot().conflicts), (50, 1));
+    lake.verify(&Silent).unwrap();
+}
+
+#[test]
 fn ranges_cover_every_entity_once() {
     let dir = tempfile::tempdir().unwrap();
     let writer = open(dir.path());

@@ -22,6 +22,8 @@ pub struct CanonicalSeries {
 pub enum Transform {
     /// Times this, which brings it to the canonical unit.
     Scale(f64),
+    /// 1 whatever the value, for labels that ride on a series of another meaning.
+    Present,
     /// A row of a state set: this state's index where the value is 1, nothing where it is 0.
     State(u16),
     /// A value that names its state by number: the index given by the mapping for it.
@@ -37,12 +39,13 @@ impl Transform {
             return match self {
                 // One row of a state set ends whenever another state begins.
                 Self::State(_) => None,
-                Self::Scale(_) | Self::Code(_) => Some(value),
+                Self::Scale(_) | Self::Present | Self::Code(_) => Some(value),
             };
         }
         match self {
             Self::Scale(scale) if *scale == 1.0 => Some(value),
             Self::Scale(scale) => Some(value * scale),
+            Self::Present => Some(1.0),
             Self::State(index) => (value >= 0.5).then(|| f64::from(*index)),
             Self::Code(codes) => {
                 codes.iter().find(|(code, _)| *code == value as i64).map(|&(_, index)| f64::from(index))

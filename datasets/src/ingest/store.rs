@@ -79,22 +79,9 @@ impl RowStore for LakeWriter {
         Self::wait(self, ticket)
     }
 
-    fn import(&self, name: &str, progress: &str, mut rows: Vec<HistoryRow>) -> Result<()> {
-        // One record of the log has one time of knowing, and a stable sort keeps series together.
-        rows.sort_by_key(|row| row.known_at);
-        let mut known = Vec::new();
-        for group in rows.chunk_by(|a, b| a.known_at == b.known_at) {
-            known.clear();
-            known.extend(group.iter().map(|row| row.row));
-            match Self::append(self, group[0].known_at, &known) {
-                Err(DatasetError::Full { .. }) => {
-                    Self::flush(self)?;
-                    Self::append(self, group[0].known_at, &known)?;
-                }
-                appended => drop(appended?),
-            }
-        }
-        self.flush_import(name, progress)
+    fn import(&self, name: &str, progress: &str, rows: Vec<HistoryRow>) -> Result<()> {
+        let rows: Vec<(LakeRow, i64)> = rows.into_iter().map(|row| (row.row, row.known_at)).collect();
+        Self::import(self, name, progress, &rows)
     }
 
     fn imported(&self, name: &str) -> Result<Option<String>> {

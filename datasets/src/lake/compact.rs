@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use features::spec::{FlatColumn, FlatSource, KERNEL_VERSION};
-use features::{Catalogue, Columns, EntityKind, EntityTiles, FeatureSpec, MetricId, MetricKind, TimeAxis};
+use features::spec::{FlatColumn, FlatSource, KERNEL_VERSION, Statistic};
+use features::{Catalogue, EntityKind, FeatureSpec, MetricId, MetricKind, TileBuilder, TileKernel, TimeAxis};
 use serde::Serialize;
 use survival::TimeUnit;
 
@@ -118,28 +118,46 @@ fn compact_day(
     let name = format!("compact-{:013}-{}", options.now, std::process::id());
     let mut part = if merge { Some(PartWriter::create(lake, kind, date, &name)?) } else { None };
     let mut tile_writer = if tiles { Some(TileWriter::create(lake, kind, date, &name)?) } else { None };
-    let spec = lake_spec();
+    let catalogue = Catalogue::standard();
+    let spec = lake_spec(&catalogue);
+    let kernel = TileKernel::try_new(&spec, &catalogue).map_err(DatasetError::feature("the lake's tiles"))?;
+    let lives = spec.life_metrics(&catalogue);
     let mut rows = 0_u64;
     let chosen: Vec<&LakeFile> = files.iter().collect();
-    for range in day_ranges(files, options.most_rows) {
-        let scan =
-            Scan { entities: range, ..Scan::all(EntityKind::from_name(kind).map_err(DatasetError::feature(date))?) };
-        scan_files(lake, tables, &chosen, &scan, &mut |run| {
+    let entity_kind = EntityKind::from_name(kind).map_err(DatasetError::feature(date))?;
+    for entities in day_ranges(files, options.most_rows) {
+        let all = Scan { entities, ..Scan::all(entity_kind) };
+        let mut builders: BTreeMap<i32, TileBuilder<'_>> = BTreeMap::new();
+        if tiles {
+            // Counters are read by the starts of lives, so these come first.
+            scan_files(lake, tables, &chosen, &all.clone().with_metrics(&lives), &mut |run| {
+                let builder = builders.entry(run.entity).or_insert_with(|| TileBuilder::new(&kernel, date));
+                builder.take_lives(run.times, run.values, run.known_at);
+                Ok(())
+            })?;
+        }
+        scan_files(lake, tables, &chosen, &all, &mut |run| {
             rows += run.times.len() as u64;
             if let Some(part) = &mut part {
                 part.push(tables, run.series, (run.times, run.values, run.known_at))?;
             }
-            if let Some(writer) = &mut tile_writer {
-                let mut tiles = EntityTiles::default();
-                let columns = Columns { times: run.times, values: run.values, known_at: run.known_at, lives: &[] };
-                tiles.extend(&spec, run.metric, 0, columns);
-                for (_, _, number, tile) in tiles.iter() {
-                    writer.push(tables, run.series, number, tile)?;
-                    report.tiles += 1;
-                }
+            if tiles {
+                let builder = builders.entry(run.entity).or_insert_with(|| TileBuilder::new(&kernel, date));
+                // A series is a part here; what parts mean together is said when they are read.
+                builder
+                    .extend_run(run.metric, run.series, run.times, run.values, run.known_at)
+                    .map_err(DatasetError::feature(date))?;
             }
             Ok(())
         })?;
+        if let Some(writer) = &mut tile_writer {
+            for builder in builders.into_values() {
+                for (_, series, number, tile) in builder.finish().tiles() {
+                    writer.push(tables, series, number, &tile)?;
+                    report.tiles += 1;
+                }
+            }
+        }
     }
     let before: u64 = files.iter().map(|file| file.rows).sum();
     let pruned = files.iter().any(|file| file.pruned);
@@ -286,9 +304,14 @@ fn day_ranges(files: &[LakeFile], most_rows: u64) -> Vec<(i32, i32)> {
 }
 
 /// The rule by which a lake makes its tiles; a data set whose spec has another tile, lag or gap needs raw samples.
-pub(crate) fn lake_spec() -> FeatureSpec {
-    let catalogue = Catalogue::standard();
-    let column = FlatColumn { name: "age".to_owned(), source: FlatSource::Age };
+pub(crate) fn lake_spec(catalogue: &Catalogue) -> FeatureSpec {
+    // A spec that reads a counter, so that starts of lives count.
+    let restarts = FlatSource::Tile {
+        metric: "restart.count".to_owned(),
+        statistic: Statistic::Increase,
+        window: LAKE_TILE,
+    };
+    let column = FlatColumn { name: "restarts".to_owned(), source: restarts };
     FeatureSpec {
         kernel_version: KERNEL_VERSION,
         time: TimeAxis { unit: TimeUnit::Hours, ticks_per_unit: 3_600_000 },
@@ -301,6 +324,8 @@ pub(crate) fn lake_spec() -> FeatureSpec {
         channels: Vec::new(),
         regimes: Vec::new(),
         summaries: Vec::new(),
+        scrape_interval: None,
+        rollup: None,
         catalogue_digest: catalogue.digest(),
     }
 }

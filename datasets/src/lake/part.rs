@@ -26,15 +26,21 @@ pub(super) fn time_type() -> DataType {
     DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
 }
 
-fn schema() -> SchemaRef {
-    Arc::new(Schema::new(vec![
+/// Schema of sample files.
+#[must_use]
+pub fn sample_schema() -> Schema {
+    Schema::new(vec![
         Field::new("entity_id", DataType::Int32, false),
         Field::new("metric", DataType::UInt16, false),
         Field::new("series_id", DataType::Int32, false),
         Field::new("ts", time_type(), false),
         Field::new("value", DataType::Float64, false),
         Field::new("known_at", time_type(), false),
-    ]))
+    ])
+}
+
+fn schema() -> SchemaRef {
+    Arc::new(sample_schema())
 }
 
 /// A sample file under construction; rows come in the lake's order.

@@ -181,7 +181,9 @@ impl LakeTables {
     }
 }
 
-fn series_schema() -> SchemaRef {
+/// Schema of series files.
+#[must_use]
+pub fn series_schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, false);
     Arc::new(Schema::new(vec![
         Field::new("series_id", DataType::Int32, false),

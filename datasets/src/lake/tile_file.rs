@@ -1,22 +1,26 @@
 //! Tiles at rest: every field of a tile, exactly, so that tiles merge to the same bits after years.
+//!
+//! What `v0` to `v6`, `c0` and `c1` mean depends on the metric's kind: `features::tile::TileColumns` names them.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, RecordBatch, UInt16Array};
-use arrow::datatypes::{DataType, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef};
-use features::{MetricId, Tile};
-use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, UInt8Array, UInt16Array, UInt32Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use features::Tile;
+use features::tile::{MAX_STATES, TileColumns};
 
 use super::commit::{LakeFile, Table};
+use super::part::time_type;
 use super::tables::LakeTables;
 use crate::error::{DatasetError, Result};
 use crate::parquet_file::ParquetSink;
 
 const BATCH: usize = 65_536;
+const VALUES: usize = 7;
 
-/// Schema of tile files: who, which interval (`number` × the lake's tile length), and the fields of the tile.
+/// Schema of tile files: whose, which interval (`number` times the lake's tile length), and every field of the tile.
 #[must_use]
 pub fn tile_schema() -> SchemaRef {
     let mut fields = vec![
@@ -24,22 +28,29 @@ pub fn tile_schema() -> SchemaRef {
         Field::new("metric", DataType::UInt16, false),
         Field::new("series_id", DataType::Int32, false),
         Field::new("number", DataType::Int64, false),
+        Field::new("count", DataType::UInt32, false),
+        Field::new("flags", DataType::UInt8, false),
+        Field::new("longest_wait", DataType::Int64, false),
+        Field::new("t_first", time_type(), false),
+        Field::new("t_last", time_type(), false),
+        Field::new("first", DataType::Float64, false),
+        Field::new("last", DataType::Float64, false),
     ];
-    fields.extend(Tile::FIELDS.0.map(|name| Field::new(name, DataType::Int64, false)));
-    fields.extend(Tile::FIELDS.1.map(|name| Field::new(name, DataType::Float64, false)));
+    fields.extend((0..VALUES).map(|at| Field::new(format!("v{at}"), DataType::Float64, false)));
+    fields.extend((0..2).map(|at| Field::new(format!("c{at}"), DataType::UInt32, false)));
+    fields.push(Field::new("covered", DataType::Int64, false));
+    fields.push(Field::new("born", DataType::Int64, false));
+    fields.extend((0..MAX_STATES).map(|at| Field::new(format!("held{at}"), DataType::Int64, false)));
     Arc::new(Schema::new(fields))
 }
 
 /// Tiles of one day of one kind, being written.
 pub(super) struct TileWriter {
-    name: String,
-    path: std::path::PathBuf,
-    staged: std::path::PathBuf,
+    path: PathBuf,
+    staged: PathBuf,
     sink: ParquetSink<File>,
     ids: Vec<(i32, u16, i32)>,
-    numbers: Vec<i64>,
-    whole: [Vec<i64>; 5],
-    values: [Vec<f64>; 11],
+    columns: TileColumns,
     file: LakeFile,
 }
 
@@ -57,12 +68,10 @@ impl TileWriter {
             path,
             staged,
             ids: Vec::new(),
-            numbers: Vec::new(),
-            whole: Default::default(),
-            values: Default::default(),
+            columns: TileColumns::default(),
             file: LakeFile {
                 table: Table::Tiles,
-                path: name.clone(),
+                path: name,
                 sha256: String::new(),
                 bytes: 0,
                 rows: 0,
@@ -72,43 +81,53 @@ impl TileWriter {
                 times: (i64::MAX, i64::MIN),
                 pruned: false,
             },
-            name,
         })
     }
 
     pub(super) fn push(&mut self, tables: &LakeTables, series: u32, number: i64, tile: &Tile) -> Result<()> {
         let (entity, metric, _) = tables.rank(series);
-        let (whole, values) = tile.fields();
         self.ids.push((entity, metric, series.cast_signed()));
-        self.numbers.push(number);
-        for (column, value) in self.whole.iter_mut().zip(whole) {
-            column.push(value);
-        }
-        for (column, value) in self.values.iter_mut().zip(values) {
-            column.push(value);
-        }
+        self.columns.push(number, tile);
+        let head = tile.head();
         let file = &mut self.file;
         file.entities = (file.entities.0.min(entity), file.entities.1.max(entity));
-        file.times = (file.times.0.min(whole[1]), file.times.1.max(whole[2]));
+        file.times = (file.times.0.min(head.t_first), file.times.1.max(head.t_last));
         if self.ids.len() == BATCH { self.flush() } else { Ok(()) }
     }
 
     fn flush(&mut self) -> Result<()> {
         let ids = std::mem::take(&mut self.ids);
+        let tiles = std::mem::take(&mut self.columns);
+        let whole = |values: Vec<i64>| Arc::new(Int64Array::from(values)) as ArrayRef;
+        let time = |values: Vec<i64>| {
+            Arc::new(arrow::array::TimestampMillisecondArray::from(values).with_timezone("UTC")) as ArrayRef
+        };
         let mut columns: Vec<ArrayRef> = vec![
             Arc::new(Int32Array::from_iter_values(ids.iter().map(|id| id.0))),
             Arc::new(UInt16Array::from_iter_values(ids.iter().map(|id| id.1))),
             Arc::new(Int32Array::from_iter_values(ids.iter().map(|id| id.2))),
-            Arc::new(Int64Array::from(std::mem::take(&mut self.numbers))),
+            whole(tiles.number),
+            Arc::new(UInt32Array::from(tiles.count)),
+            Arc::new(UInt8Array::from(tiles.flags)),
+            whole(tiles.longest_wait),
+            time(tiles.t_first),
+            time(tiles.t_last),
+            Arc::new(Float64Array::from(tiles.first)),
+            Arc::new(Float64Array::from(tiles.last)),
         ];
-        for column in &mut self.whole {
-            columns.push(Arc::new(Int64Array::from(std::mem::take(column))));
+        for at in 0..VALUES {
+            columns.push(Arc::new(Float64Array::from_iter_values(tiles.values.iter().map(|values| values[at]))));
         }
-        for column in &mut self.values {
-            columns.push(Arc::new(Float64Array::from(std::mem::take(column))));
+        for at in 0..2 {
+            columns.push(Arc::new(UInt32Array::from_iter_values(tiles.counts.iter().map(|counts| counts[at]))));
+        }
+        columns.push(whole(tiles.covered));
+        columns.push(whole(tiles.born));
+        for at in 0..MAX_STATES {
+            columns.push(whole(tiles.held.iter().map(|held| held[at]).collect()));
         }
         let batch = RecordBatch::try_new(tile_schema(), columns)
-            .map_err(|error| DatasetError::config(&self.name, error.to_string()))?;
+            .map_err(|error| DatasetError::config(&self.file.path, error.to_string()))?;
         self.sink.write(&batch)
     }
 
@@ -116,7 +135,7 @@ impl TileWriter {
         if !self.ids.is_empty() {
             self.flush()?;
         }
-        let entry = self.sink.close(&self.name)?;
+        let entry = self.sink.close(&self.file.path)?;
         if entry.rows == Some(0) {
             let _ = std::fs::remove_file(&self.staged);
             return Ok(None);
@@ -131,53 +150,4 @@ impl TileWriter {
         self.file.rows = entry.rows.unwrap_or(0);
         Ok(Some(self.file))
     }
-}
-
-/// A stored tile: entity, metric, series, interval number.
-pub(super) type StoredTile = (i32, MetricId, u32, i64, Tile);
-
-/// Hands over the tiles of a file that belong to entities of `[low, high]`.
-pub(super) fn read(
-    lake: &Path,
-    file: &LakeFile,
-    tables: &LakeTables,
-    (low, high): (i32, i32),
-    each: &mut dyn FnMut(StoredTile),
-) -> Result<()> {
-    let path = lake.join(&file.path);
-    let handle = File::open(&path).map_err(DatasetError::io(&path, "open the tiles"))?;
-    let named = DatasetError::parquet(&path);
-    let reader = ParquetRecordBatchReaderBuilder::try_new(handle).and_then(|b| b.build()).map_err(&named)?;
-    for batch in reader {
-        let batch = batch.map_err(|error| DatasetError::Parquet { path: path.clone(), reason: error.to_string() })?;
-        if batch.num_columns() != tile_schema().fields().len() {
-            return Err(DatasetError::Column {
-                path: path.clone(),
-                column: "*".to_owned(),
-                problem: format!(
-                    "there are {} columns, a tile file has {}",
-                    batch.num_columns(),
-                    tile_schema().fields().len()
-                ),
-            });
-        }
-        let entities = batch.column(0).as_primitive::<Int32Type>();
-        let series = batch.column(2).as_primitive::<Int32Type>();
-        let numbers = batch.column(3).as_primitive::<Int64Type>();
-        for row in 0..batch.num_rows() {
-            let entity = entities.value(row);
-            if entity < low || entity > high {
-                continue;
-            }
-            let whole = std::array::from_fn(|at| batch.column(4 + at).as_primitive::<Int64Type>().value(row));
-            let values = std::array::from_fn(|at| batch.column(9 + at).as_primitive::<Float64Type>().value(row));
-            let id = series.value(row).cast_unsigned();
-            let metric = tables.series().get(id as usize).map(|row| row.metric);
-            let Some(metric) = metric else {
-                return Err(DatasetError::config(&file.path, format!("series {id} is in no series file")));
-            };
-            each((entity, metric, id, numbers.value(row), Tile::from_fields(whole, values)));
-        }
-    }
-    Ok(())
 }

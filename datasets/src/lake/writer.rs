@@ -321,18 +321,40 @@ impl LakeWriter {
     /// # Errors
     /// When a file cannot be written; the rows stay in the log and are tried again.
     pub fn flush(&self) -> Result<()> {
-        self.flush_with(None)
+        self.flush_with()
     }
 
-    /// Flushes, and notes in the same commit how far an import has come.
+    /// Stores rows of the past, each with the time it became known, and in the same commit how far the import of
+    /// this name has come: both are there or neither. The log is not needed for that.
     ///
     /// # Errors
-    /// As [`LakeWriter::flush`].
-    pub fn flush_import(&self, import: &str, progress: &str) -> Result<()> {
-        self.flush_with(Some((import, progress)))
+    /// When a file cannot be written; then nothing of it is stored.
+    pub fn import(&self, import: &str, progress: &str, rows: &[(LakeRow, i64)]) -> Result<()> {
+        let _flushing = self.flushing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let inner = self.lock();
+        let tables = inner.tables.clone();
+        let from = inner.series_written;
+        drop(inner);
+        let until = u32::try_from(tables.series().len()).unwrap_or(u32::MAX);
+        let rows: Vec<Buffered> = rows
+            .iter()
+            .map(|&(LakeRow { series, time, value }, known_at)| Buffered {
+                series: series.0,
+                time,
+                value,
+                known_at: known_at.max(time),
+            })
+            .collect();
+        let number = Snapshot::latest(&self.lake)?.number;
+        let name = format!("part-import-{number:020}");
+        self.to_parquet(&tables, &rows, (from, until), &name, |next| {
+            next.imports.insert(import.to_owned(), progress.to_owned());
+        })?;
+        self.lock().series_written = until;
+        Ok(())
     }
 
-    fn flush_with(&self, import: Option<(&str, &str)>) -> Result<()> {
+    fn flush_with(&self) -> Result<()> {
         let _flushing = self.flushing.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let mut inner = self.lock();
         // Everything up to here goes to the old segment, everything after it to a new one.
@@ -351,7 +373,7 @@ impl LakeWriter {
             }
         };
         let consumed = old.number;
-        if inner.rows.is_empty() && import.is_none() && inner.series_written as usize == inner.tables.series().len() {
+        if inner.rows.is_empty() && inner.series_written as usize == inner.tables.series().len() {
             inner.segment = Some(old);
             self.written.notify_all();
             return Ok(());
@@ -371,7 +393,8 @@ impl LakeWriter {
         let until = u32::try_from(tables.series().len()).unwrap_or(u32::MAX);
         drop(inner);
 
-        let outcome = self.to_parquet(&tables, &rows, (from, until), consumed, import);
+        let name = format!("part-{consumed:020}");
+        let outcome = self.to_parquet(&tables, &rows, (from, until), &name, |next| next.log_consumed = consumed);
         let mut inner = self.lock();
         match outcome {
             Ok(()) => {
@@ -394,8 +417,8 @@ impl LakeWriter {
         tables: &LakeTables,
         rows: &[Buffered],
         (from, until): (u32, u32),
-        consumed: u64,
-        import: Option<(&str, &str)>,
+        name: &str,
+        note: impl Fn(&mut Snapshot),
     ) -> Result<()> {
         let snapshot = Snapshot::latest(&self.lake)?;
         let mut by_series = sorted(rows, until);
@@ -416,8 +439,7 @@ impl LakeWriter {
                 let part = match parts.entry((kind, date)) {
                     std::collections::btree_map::Entry::Occupied(part) => part.into_mut(),
                     std::collections::btree_map::Entry::Vacant(place) => {
-                        let name = format!("part-{consumed:020}");
-                        let part = PartWriter::create(&self.lake, kind.name(), &place.key().1, &name)?;
+                        let part = PartWriter::create(&self.lake, kind.name(), &place.key().1, name)?;
                         place.insert(part)
                     }
                 };
@@ -440,12 +462,9 @@ impl LakeWriter {
         }
         Snapshot::commit(&self.lake, |next| {
             next.files.extend(files.iter().cloned());
-            next.log_consumed = consumed;
             next.duplicates += dropped.duplicates;
             next.conflicts += dropped.conflicts;
-            if let Some((name, progress)) = import {
-                next.imports.insert(name.to_owned(), progress.to_owned());
-            }
+            note(next);
             Ok(())
         })?;
         Ok(())

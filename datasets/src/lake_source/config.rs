@@ -7,7 +7,7 @@ use features::{Catalogue, EntityKind, FeatureSpec};
 use serde::{Deserialize, Serialize};
 use survival::{TimeGrid, TimeUnit};
 
-use super::span::Span;
+use crate::span::Span;
 use crate::error::{DatasetError, Result};
 use crate::source::{BuildPlan, Cuts, Input, SplitRule, readout};
 

@@ -51,8 +51,8 @@ impl Exposition {
                 let factor = match transform {
                     Transform::Scale(scale) => scale,
                     Transform::State(index) => f64::from(index),
-                    Transform::Code(_) => {
-                        return refuse("its states are numbers, which a fleet does not show".to_owned());
+                    Transform::Code(_) | Transform::Present => {
+                        return refuse("a number for a state, or labels alone, which a fleet does not show".to_owned());
                     }
                 };
                 Ok(Series { metric: series.metric, factor })

@@ -98,9 +98,9 @@ impl Fleet<'_> {
             let what = (&life.levels, pod.limits);
             emit(signal, series, what, (life.start, times), self.catalogue, random, &mut samples)?;
         }
-        let instance = format!("node-{:02}:9100", pod.node);
-        let node = labels([("instance", instance.as_str())]);
-        let resolve = |name: &str| self.exposition.resolve(name, &node, &instance);
+        let name = format!("node-{:02}", pod.node);
+        let node = labels([("instance", format!("{name}:9100").as_str())]);
+        let resolve = |metric: &str| self.exposition.resolve(metric, &node, &name);
         let (available, total) = (resolve("node_memory_MemAvailable_bytes")?, resolve("node_memory_MemTotal_bytes")?);
         let series = &self.nodes[pod.node];
         let from = series.partition_point(|&(time, _)| time < life.start);

@@ -1,11 +1,12 @@
-//! The catalogue as a person asks for it: who provides a metric, what it foretells, what its lack costs.
+//! The catalogue as a person asks for it: what a metric is, who provides it, which features live on it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::{Absent, MappingSet, Rule};
-use crate::catalogue::{Catalogue, MetricId, MetricKind};
+use crate::catalogue::{Catalogue, MetricDefinition, MetricId, MetricKind};
+use crate::entity::EntityKind;
 
 /// One way in which a source provides a metric.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -14,13 +15,17 @@ pub struct SourceRow {
     pub source: String,
     /// Its series.
     pub select: String,
+    /// The kind of entity they belong to.
+    pub entity: EntityKind,
+    /// Unit of the source, where the mapping names it.
+    pub unit: Option<String>,
     /// Factor to the canonical unit.
     pub scale: f64,
     /// What a missing row means.
     pub absent: Absent,
-    /// First version of the source that has it.
+    /// First version of the exporter that has it.
     pub since: Option<String>,
-    /// Last version of the source that has it.
+    /// First version of the exporter that no longer has it.
     pub until: Option<String>,
     /// Whether the form was seen in a real exposition, not in documentation alone.
     pub verified: bool,
@@ -37,6 +42,8 @@ pub struct MetricOverview {
     pub kind: MetricKind,
     /// What it foretells.
     pub foretells: String,
+    /// Feature families that are made from it.
+    pub families: Vec<Family>,
     /// Who provides it; none for metrics that only benchmarks or our own readers give.
     pub sources: Vec<SourceRow>,
 }
@@ -45,97 +52,185 @@ pub struct MetricOverview {
 #[must_use]
 pub fn overview(catalogue: &Catalogue, mappings: &MappingSet) -> Vec<MetricOverview> {
     let mut by_metric: BTreeMap<MetricId, Vec<&Rule>> = BTreeMap::new();
-    for rule in mappings.rules.values().flatten() {
-        by_metric.entry(rule.metric).or_default().push(rule);
+    for rule in mappings.rules.iter().filter(|rule| !rule.twin) {
+        by_metric.entry(rule.meaning.metric).or_default().push(rule);
     }
-    let row = |rule: &Rule| SourceRow {
-        source: mappings.sources[rule.source].name.clone(),
-        select: rule.row.select.clone(),
-        scale: rule.row.scale,
-        absent: rule.row.absent,
-        since: rule.row.since.clone(),
-        until: rule.row.until.clone(),
-        verified: !rule.row.unverified,
+    let source_row = |rule: &Rule| {
+        let row = &mappings.rows[rule.row];
+        SourceRow {
+            source: mappings.sources[row.source].name.clone(),
+            select: row.select.clone(),
+            entity: rule.meaning.kind,
+            unit: row.unit.clone(),
+            scale: row.scale,
+            absent: row.absent,
+            since: row.since.clone(),
+            until: row.until.clone(),
+            verified: !row.unverified,
+        }
     };
     let definitions = catalogue.definitions().iter().enumerate();
     definitions
         .map(|(index, definition)| {
             let id = MetricId(u16::try_from(index).unwrap_or(u16::MAX));
-            let mut sources: Vec<SourceRow> = by_metric.get(&id).into_iter().flatten().map(|rule| row(rule)).collect();
+            let rules = by_metric.get(&id).into_iter().flatten();
+            let mut sources: Vec<SourceRow> = rules.map(|rule| source_row(rule)).collect();
             sources.sort_by(|a, b| (&a.source, &a.select).cmp(&(&b.source, &b.select)));
             MetricOverview {
                 id: definition.id.clone(),
                 unit: definition.unit.clone(),
                 kind: definition.kind,
                 foretells: definition.foretells.clone(),
+                families: families(definition),
                 sources,
             }
         })
         .collect()
 }
 
-/// A canonical metric that a server does not offer although it has the source that would.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Lack {
-    /// The metric.
-    pub id: String,
-    /// The source that would provide it and is there.
-    pub source: String,
-    /// The series it would be.
-    pub select: String,
-    /// What cannot be foretold without it.
-    pub foretells: String,
-    /// Causes of failure that cannot be told without it.
-    pub causes: Vec<&'static str>,
+/// Families of features, by what they are made from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Last, mean, extremes and spread of a level.
+    Level,
+    /// Slopes and the time to a limit.
+    Trend,
+    /// Increases, resets and rates of counters.
+    Counters,
+    /// Use over limit, throttled over all periods, share of time stalled.
+    Saturation,
+    /// Time since and number of restarts, kills, probe failures, unready spells.
+    History,
+    /// Age of entity, incarnation and node.
+    Age,
+    /// The state of the node and the siblings.
+    Neighbours,
+    /// Distance from the same hour of day and week.
+    Season,
+    /// Limits, requests and owner, known at the cut.
+    Config,
 }
 
-/// Metrics without which failures of these causes leave no label.
-const LABELS_NEED: [(&str, &[&str]); 12] = [
-    ("restart.count", &["container_oom", "container_crash"]),
-    ("terminated.reason", &["container_oom", "container_crash"]),
-    ("terminated.time", &[]),
-    ("waiting.reason", &["crash_loop", "image_pull"]),
-    ("phase", &["evicted"]),
-    ("status.reason", &["evicted"]),
-    ("probe.count", &["probe_kill"]),
-    ("node.condition", &["node_not_ready"]),
-    ("boot.time", &["node_reboot", "ha_restart"]),
-    ("fs.readonly", &["disk_fail"]),
-    ("power.state", &["vm_down"]),
-    ("invoke.errors", &["wasm_trap"]),
-];
-
-/// What a server lacks, given the names of the series it offers. Sources of which it has nothing are not looked at.
-#[must_use]
-pub fn missing(catalogue: &Catalogue, mappings: &MappingSet, offered: &BTreeSet<String>) -> Vec<Lack> {
-    let present: BTreeSet<usize> = mappings
-        .rules
-        .iter()
-        .filter(|(name, _)| offered.contains(*name))
-        .flat_map(|(_, rules)| rules.iter().map(|rule| rule.source))
-        .collect();
-    let covered: BTreeSet<(MetricId, usize)> = mappings
-        .rules
-        .iter()
-        .filter(|(name, _)| offered.contains(*name))
-        .flat_map(|(_, rules)| rules.iter().map(|rule| (rule.metric, rule.source)))
-        .collect();
-    let mut lacks = Vec::new();
-    for rule in mappings.rules.values().flatten() {
-        if !present.contains(&rule.source) || covered.contains(&(rule.metric, rule.source)) {
-            continue;
+impl Family {
+    /// The name used in tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Level => "level",
+            Self::Trend => "trend",
+            Self::Counters => "counters",
+            Self::Saturation => "saturation",
+            Self::History => "history",
+            Self::Age => "age",
+            Self::Neighbours => "neighbours",
+            Self::Season => "season",
+            Self::Config => "config",
         }
-        let Some(definition) = catalogue.definition(rule.metric) else { continue };
-        let causes = LABELS_NEED.iter().find(|(id, _)| *id == definition.id).map_or(&[][..], |(_, causes)| causes);
-        lacks.push(Lack {
-            id: definition.id.clone(),
-            source: mappings.sources[rule.source].name.clone(),
-            select: rule.row.select.clone(),
-            foretells: definition.foretells.clone(),
-            causes: causes.to_vec(),
-        });
     }
-    // What costs labels comes first.
-    lacks.sort_by(|a, b| (a.causes.is_empty(), &a.source, &a.id).cmp(&(b.causes.is_empty(), &b.source, &b.id)));
-    lacks
+}
+
+/// Numerators and denominators of saturation: without one of a pair there is no ratio.
+const SATURATION: [&str; 37] = [
+    "mem.working_set",
+    "mem.used",
+    "mem.limit",
+    "mem.request",
+    "cpu.time",
+    "cpu.limit",
+    "cpu.request",
+    "cpu.quota",
+    "cpu.period",
+    "cpu.periods",
+    "cpu.throttled_periods",
+    "cpu.throttled_time",
+    "psi.mem.full",
+    "psi.mem.some",
+    "psi.cpu.some",
+    "psi.io.full",
+    "node.psi.mem.full",
+    "node.psi.io.full",
+    "node.psi.cpu.some",
+    "node.mem.available",
+    "node.mem.total",
+    "fs.used",
+    "fs.limit",
+    "fs.available",
+    "fs.size",
+    "volume.available",
+    "volume.capacity",
+    "conntrack.used",
+    "conntrack.limit",
+    "raid.disks_active",
+    "raid.disks_required",
+    "instance.active",
+    "instance.limit",
+    "wasm.mem.used",
+    "wasm.mem.limit",
+    "cpu.ready",
+    "cpu.idle",
+];
+/// What episodes and counts of the past are read from.
+const HISTORY: [&str; 15] = [
+    "restart.count",
+    "terminated.reason",
+    "terminated.exit_code",
+    "terminated.time",
+    "waiting.reason",
+    "container.reason",
+    "probe.count",
+    "oom.events",
+    "oom.killed",
+    "ready",
+    "node.condition",
+    "health.status",
+    "health.failing_streak",
+    "power.state",
+    "invoke.errors",
+];
+/// Beginnings.
+const AGE: [&str; 5] = ["start.time", "created.time", "boot.time", "ready.time", "uptime"];
+/// What binds entities to each other.
+const RELATIONS: [&str; 3] = ["owner", "pod.info", "vm.info"];
+/// What is configured rather than measured.
+const CONFIG: [&str; 8] =
+    ["mem.limit", "mem.request", "cpu.limit", "cpu.request", "cpu.quota", "cpu.period", "instance.limit", "owner"];
+
+/// The families that are made from a metric.
+#[must_use]
+pub fn families(definition: &MetricDefinition) -> Vec<Family> {
+    let id = definition.id.as_str();
+    let mut families = match definition.kind {
+        MetricKind::Gauge => vec![Family::Level, Family::Trend, Family::Season],
+        MetricKind::Counter | MetricKind::Delta => vec![Family::Counters],
+        MetricKind::State | MetricKind::Time | MetricKind::Info => Vec::new(),
+    };
+    let lists: [(&[&str], Family); 5] = [
+        (&SATURATION, Family::Saturation),
+        (&HISTORY, Family::History),
+        (&AGE, Family::Age),
+        (&RELATIONS, Family::Neighbours),
+        (&CONFIG, Family::Config),
+    ];
+    families.extend(lists.into_iter().filter(|(list, _)| list.contains(&id)).map(|(_, family)| family));
+    if id.starts_with("node.") && definition.kind != MetricKind::State {
+        families.push(Family::Neighbours);
+    }
+    families.sort_unstable();
+    families.dedup();
+    families
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{AGE, CONFIG, HISTORY, RELATIONS, SATURATION};
+    use crate::catalogue::Catalogue;
+
+    #[test]
+    fn every_listed_metric_is_in_the_catalogue() {
+        let catalogue = Catalogue::standard();
+        for id in SATURATION.iter().chain(&HISTORY).chain(&AGE).chain(&RELATIONS).chain(&CONFIG) {
+            assert!(catalogue.id(id).is_ok(), "{id}");
+        }
+    }
 }
