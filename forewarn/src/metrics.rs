@@ -1,8 +1,6 @@
 //! `forewarn metrics`: the catalogue, and what a Prometheus lacks of it.
 
 use features::Catalogue;
-#[cfg(feature = "ingest")]
-use features::mapping::Offer;
 use features::mapping::{MappingSet, MetricOverview, overview};
 
 use crate::args::MetricsArgs;
@@ -67,27 +65,26 @@ fn check(
     let endpoint = crate::ingest::endpoint(url, token_file, None, headers)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let offered: BTreeSet<String> = runtime.block_on(datasets::ingest::prometheus::metric_names(&endpoint))?;
-    let names = offered.len();
+    let offer = features::mapping::Offer::of_names(offered.iter().cloned());
+    let lacks = features::mapping::missing(catalogue, mappings, &offer);
     let known = mappings.names().into_iter().filter(|name| offered.contains(*name)).count();
-    let lacks = features::mapping::missing(catalogue, mappings, &Offer::of_names(offered));
     if json {
-        let answer = serde_json::json!({ "offered": names, "used": known, "lacks": lacks });
+        let answer = serde_json::json!({ "offered": offered.len(), "used": known, "lacks": lacks });
         println!("{}", serde_json::to_string_pretty(&answer)?);
         return Ok(());
     }
-    println!("{url}: {names} metric names, {known} of them used");
+    println!("{url}: {} metric names, {known} of them used", offered.len());
     for lack in &lacks {
-        let since = lack.since.as_ref().map_or(String::new(), |since| format!(", from version {since} on"));
-        let label = lack.label.as_ref().map_or(String::new(), |label| format!(", there but without label {label}"));
-        println!("  lacks {:<24} {} ({}{since}{label})", lack.id, lack.select.join(" or "), lack.exporter);
-        for cost in &lack.costs {
-            println!("        costs {}: {}", cost.cause, cost.effect);
-        }
-        if !lack.provided_by.is_empty() {
-            println!("        provided by {}", lack.provided_by.join(", "));
+        println!("  lacks {:<24} {} ({})", lack.id, lack.select.join(" or "), lack.exporter);
+        let cost = if !lack.provided_by.is_empty() {
+            format!("costs little: {} gives it too", lack.provided_by.join(", "))
         } else if lack.costs.is_empty() {
-            println!("        costs: {}", lack.foretells);
-        }
+            format!("costs: {}", lack.foretells)
+        } else {
+            let costs: Vec<String> = lack.costs.iter().map(|cost| format!("{}: {}", cost.cause, cost.effect)).collect();
+            format!("costs labels: {}; {}", costs.join("; "), lack.foretells)
+        };
+        println!("        {cost}");
     }
     if known == 0 {
         println!("  none of the sources is there; `forewarn metrics` lists them");

@@ -232,10 +232,8 @@ fn parts(text: &RowText, definition: &MetricDefinition) -> Result<Vec<Part>, Str
         let (name, label) = entry.split_once('=').unwrap_or((entry, entry));
         Part { name: name.to_owned(), from: PartSource::Label(label.to_owned()) }
     });
-    let fixed = text.fixed.iter().map(|(name, value)| Part {
-        name: name.clone(),
-        from: PartSource::Fixed(value.clone()),
-    });
+    let fixed =
+        text.fixed.iter().map(|(name, value)| Part { name: name.clone(), from: PartSource::Fixed(value.clone()) });
     let mut parts: Vec<Part> = labelled.chain(fixed).collect();
     parts.sort();
     if let Some(part) = parts.iter().find(|part| part.name.is_empty() || part.name.contains([',', '='])) {
@@ -250,9 +248,7 @@ fn parts(text: &RowText, definition: &MetricDefinition) -> Result<Vec<Part>, Str
 fn value(text: &RowText, definition: &MetricDefinition, scale: f64) -> Result<Value, String> {
     let index_of = |name: &str| {
         let at = definition.states.iter().position(|state| state == name).and_then(|at| u16::try_from(at).ok());
-        at.ok_or_else(|| {
-            format!("state {name:?} is not of {}; it has {}", definition.id, definition.states.join(", "))
-        })
+        at.ok_or_else(|| format!("state {name:?} is not of {}; it has {}", definition.id, definition.states.join(", ")))
     };
     let states = definition.kind == MetricKind::State;
     match (&text.state, text.codes.is_empty()) {

@@ -94,7 +94,11 @@ pub(super) enum Value {
     /// 1 whatever the value: the labels are what is meant.
     Present,
     /// The label that names the state, its spellings, and the state of every other spelling.
-    State { label: String, indices: BTreeMap<String, u16>, other: Option<u16> },
+    State {
+        label: String,
+        indices: BTreeMap<String, u16>,
+        other: Option<u16>,
+    },
     Coded(Arc<[(i64, u16)]>),
 }
 

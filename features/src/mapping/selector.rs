@@ -86,7 +86,6 @@ impl Selector {
         let label = |x: &Matcher| other.matchers.iter().any(|y| x.name == y.name && excludes(x, y));
         names || self.matchers.iter().any(label)
     }
-
 }
 
 /// Whether surely no value satisfies both matchers.
