@@ -12,8 +12,8 @@ use std::sync::Arc;
 
 use features::{Catalogue, EntityHistory, EntityKind, EntityTiles, FeatureSpec, MetricId, TileBuilder, TileKernel};
 
-pub use rows::{LakeRows, rows_at};
 pub use config::{CutConfig, FeatureConfig, LabelConfig, LakeBuildConfig, OTHER, SplitConfig};
+pub use rows::{LakeRows, rows_at};
 
 use crate::error::{DatasetError, Result};
 use crate::lake::{Lake, LakeTables, Run, Scan, StoredEvent, Table, event_metrics};
@@ -59,7 +59,10 @@ impl LakeSource {
         files.sort_unstable();
         inputs.push(Input::of("lake samples", files.join(" ").as_bytes()));
         for mapping in features::mapping::MappingSet::standard(&catalogue).sources() {
-            inputs.push(Input { name: format!("mapping {} v{}", mapping.name, mapping.version), sha256: mapping.sha256.clone() });
+            inputs.push(Input {
+                name: format!("mapping {} v{}", mapping.name, mapping.version),
+                sha256: mapping.sha256.clone(),
+            });
         }
         let rules = features::event::rules_text();
         inputs.push(Input::of("event rules", rules.as_bytes()));
@@ -235,7 +238,8 @@ impl Entity {
                 Some(built) => built.clone(),
                 None => {
                     let span = incarnation_span(&lives, incarnation);
-                    let built = Arc::new(build_tiles(kernel, &row.key, &series, featured, (incarnation, span), part_of)?);
+                    let built =
+                        Arc::new(build_tiles(kernel, &row.key, &series, featured, (incarnation, span), part_of)?);
                     tiles.insert(incarnation, built.clone());
                     built
                 }

@@ -306,11 +306,8 @@ fn day_ranges(files: &[LakeFile], most_rows: u64) -> Vec<(i32, i32)> {
 /// The rule by which a lake makes its tiles; a data set whose spec has another tile, lag or gap needs raw samples.
 pub(crate) fn lake_spec(catalogue: &Catalogue) -> FeatureSpec {
     // A spec that reads a counter, so that starts of lives count.
-    let restarts = FlatSource::Tile {
-        metric: "restart.count".to_owned(),
-        statistic: Statistic::Increase,
-        window: LAKE_TILE,
-    };
+    let restarts =
+        FlatSource::Tile { metric: "restart.count".to_owned(), statistic: Statistic::Increase, window: LAKE_TILE };
     let column = FlatColumn { name: "restarts".to_owned(), source: restarts };
     FeatureSpec {
         kernel_version: KERNEL_VERSION,

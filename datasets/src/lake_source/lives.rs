@@ -176,7 +176,9 @@ pub(super) fn of(
 /// Workload of a pod or container, else the key.
 fn group(kind: EntityKind, key: &str, series: &[EntitySeries<'_>]) -> String {
     let owner = series.iter().filter(|s| matches!(s.name, "pod.info" | "owner")).find_map(|s| {
-        s.part.split(',').find_map(|pair| pair.strip_prefix("created_by_name=").or_else(|| pair.strip_prefix("owner_name=")))
+        s.part
+            .split(',')
+            .find_map(|pair| pair.strip_prefix("created_by_name=").or_else(|| pair.strip_prefix("owner_name=")))
     });
     match (owner, kind) {
         (Some(owner), _) => {
@@ -194,7 +196,8 @@ fn workload_of(key: &str) -> String {
     let mut parts = key.split('/');
     let (namespace, pod) = (parts.next().unwrap_or(""), parts.next().unwrap_or(""));
     let generated = |part: &str| {
-        (5..=10).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
+        (5..=10).contains(&part.len())
+            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
             && part.bytes().any(|b| b.is_ascii_digit())
             || part.len() == 5 && part.bytes().all(|b| b.is_ascii_alphanumeric())
             || !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit())
@@ -216,7 +219,11 @@ fn end(own: &[&EntitySeries<'_>], last: i64, watch: &Watch, catalogue: &Catalogu
     let state = |name: &str| {
         let series = own.iter().find(|s| s.name == name)?;
         let definition = catalogue.definition(series.metric)?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "stored states are checked indices")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "stored states are checked indices"
+        )]
         let index = series.at(last)? as usize;
         definition.states.get(index).map(String::as_str)
     };

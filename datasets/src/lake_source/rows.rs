@@ -71,9 +71,7 @@ pub fn rows_at(
     let (featured, all) = wanted(spec, &catalogue).map_err(&named)?;
     let kernel = features::TileKernel::try_new(spec, &catalogue).map_err(&named)?;
     let mut skipped = BTreeMap::new();
-    let scan = |entities| {
-        Scan { entities, times: i64::MIN..as_of, ..Scan::all(kind) }.with_metrics(&all)
-    };
+    let scan = |entities| Scan { entities, times: i64::MIN..as_of, ..Scan::all(kind) }.with_metrics(&all);
     let mut gone = 0;
     each_entity(&lake, kind, &scan, &mut |entity| {
         let what = (&kernel, &featured[..], &catalogue);
@@ -85,8 +83,7 @@ pub fn rows_at(
         }
         let failures: Vec<i64> = newest.events.iter().map(FailureEvent::t_high).collect();
         let causes: Vec<&str> = newest.events.iter().map(FailureEvent::cause).collect();
-        let facts =
-            Facts { born: newest.born, attributes: &newest.attributes, failures: &failures, causes: &causes };
+        let facts = Facts { born: newest.born, attributes: &newest.attributes, failures: &failures, causes: &causes };
         let Some(tiles) = &newest.tiles else { return Ok(()) };
         assembler.push(&newest.entity, &facts, tiles, as_of).map_err(&named)
     })?;
