@@ -18,6 +18,7 @@ proptest! {
         arrivals in arrivals(),
         repeats in proptest::collection::vec((any::<prop::sample::Index>(), 0_i64..300), 0..20),
         closings in proptest::collection::vec(any::<bool>(), 1..40),
+        cut in 0_i64..END / TILE,
     ) {
         let expected = build(&samples(&arrivals));
         let mut stream = arrivals.clone();
@@ -38,6 +39,8 @@ proptest! {
         live.close(10 * END).unwrap();
         prop_assert_eq!(bytes(live.tiles()), bytes(&expected));
         prop_assert_eq!(live.conflicts(), 0);
+        // Its roll-ups grew with it; those of the history were made at once.
+        prop_assert_eq!(row_bits(live.tiles(), &[], cut * TILE), row_bits(&expected, &[], cut * TILE));
     }
 
     #[test]
