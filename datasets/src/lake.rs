@@ -33,9 +33,9 @@ use crate::error::{DatasetError, Result};
 
 pub use commit::{LakeFile, Removed, Snapshot, Table};
 pub use compact::{CompactOptions, CompactReport, PruneReport, compact, event_metrics, prune};
-pub use reader::{Lake, LakeStatus, Run, Scan};
 pub use event_file::{StoredEvent, event_schema, replace_events};
 pub use part::sample_schema;
+pub use reader::{Lake, LakeStatus, Run, Scan};
 pub use tables::{EntityRow, LakeTables, SeriesRow, series_schema};
 pub use tile_file::tile_schema;
 pub use writer::{LakeOptions, LakeRow, LakeWriter, SeriesId, Ticket, WriterStats};

@@ -12,6 +12,7 @@ pub mod error;
 #[cfg(feature = "ingest")]
 pub mod ingest;
 pub mod lake;
+pub mod lake_source;
 pub mod manifest;
 mod parquet_file;
 pub mod progress;
@@ -26,8 +27,9 @@ pub use builder::{Built, build};
 pub use dataset::{Dataset, Description, VerifyReport};
 pub use error::{DatasetError, Result};
 pub use lake::{Lake, LakeOptions, LakeWriter};
+pub use lake_source::{LakeBuildConfig, LakeSource};
 pub use manifest::Manifest;
 pub use progress::{Progress, Silent};
 pub use simulator::{Simulator, SimulatorConfig};
-pub use span::Span;
 pub use source::{BuildPlan, Cuts, Source, SplitRule};
+pub use span::Span;

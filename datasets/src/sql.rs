@@ -93,8 +93,8 @@ impl SqlWriter {
                 let writer = match writer {
                     Some(writer) => writer,
                     None => {
-                        let file = std::fs::File::create_new(&*path)
-                            .map_err(DatasetError::io(path, "create the file"))?;
+                        let file =
+                            std::fs::File::create_new(&*path).map_err(DatasetError::io(path, "create the file"))?;
                         writer.insert(ArrowWriter::try_new(file, batch.schema(), None).map_err(&named)?)
                     }
                 };
@@ -108,7 +108,8 @@ impl SqlWriter {
         match self.0 {
             Form::Table { mut sink, batches, held, .. } => {
                 let text = pretty_format_batches(&batches).map_err(refuse)?;
-                let more = if rows > held as u64 { format!("\n{held} of {rows} rows") } else { format!("\n{rows} rows") };
+                let more =
+                    if rows > held as u64 { format!("\n{held} of {rows} rows") } else { format!("\n{rows} rows") };
                 writeln!(sink, "{text}{more}").map_err(DatasetError::io(Path::new("answer"), "write the table"))
             }
             Form::Csv(_) => Ok(()),
@@ -135,7 +136,9 @@ impl SqlContext {
             .with_memory_limit(sources.memory_mib.max(16) << 20, 1.0)
             .build_arc()
             .map_err(named)?;
-        let config = SessionConfig::new().with_information_schema(true).set_bool("datafusion.sql_parser.enable_ident_normalization", true);
+        let config = SessionConfig::new()
+            .with_information_schema(true)
+            .set_bool("datafusion.sql_parser.enable_ident_normalization", true);
         let context = SessionContext::new_with_config_rt(config, runtime);
         if let Some(dir) = &sources.lake {
             open_lake(&context, dir).await?;
@@ -179,11 +182,11 @@ impl SqlContext {
 
 async fn open_lake(context: &SessionContext, dir: &Path) -> Result<()> {
     let opened = Lake::open(dir)?;
-    let files = |table: Table| -> Vec<PathBuf> {
-        opened.snapshot().table(table).map(|file| dir.join(&file.path)).collect()
-    };
+    let files =
+        |table: Table| -> Vec<PathBuf> { opened.snapshot().table(table).map(|file| dir.join(&file.path)).collect() };
     let samples = Arc::new(lake::sample_schema());
-    register(context, "samples", &files(Table::Samples), Some(samples), &["entity_id", "metric", "series_id", "ts"]).await?;
+    register(context, "samples", &files(Table::Samples), Some(samples), &["entity_id", "metric", "series_id", "ts"])
+        .await?;
     register(context, "tiles", &files(Table::Tiles), Some(tile_schema()), &[]).await?;
     register(context, "events", &files(Table::Events), Some(Arc::new(lake::event_schema())), &[]).await?;
     register(context, "series", &files(Table::Series), Some(lake::series_schema()), &[]).await?;

@@ -248,6 +248,20 @@ impl FeatureSpec {
     }
 }
 
+/// The feature specs of this build, as TOML, by name.
+pub const SHIPPED: [(&str, &str); 4] = [
+    ("container", include_str!("../specs/container.toml")),
+    ("pod", include_str!("../specs/pod.toml")),
+    ("node", include_str!("../specs/node.toml")),
+    ("vm", include_str!("../specs/vm.toml")),
+];
+
+/// The text of a shipped spec.
+#[must_use]
+pub fn shipped(name: &str) -> Option<&'static str> {
+    SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
 /// Time metrics of a catalogue whose values say when a life began, in id order.
 pub(crate) fn life_metrics(catalogue: &Catalogue) -> Vec<MetricId> {
     let is_time = |id: &MetricId| catalogue.definition(*id).is_some_and(|d| d.kind == MetricKind::Time);

@@ -305,6 +305,9 @@ pub(crate) struct ScoreArgs {
     /// A lake: every entity of the bundle's kind as of the newest tile edge, or of --as-of (RFC 3339 or milliseconds).
     #[arg(long, value_name = "DIR", conflicts_with = "dataset")]
     pub(crate) lake: Option<PathBuf>,
+    /// Which entities of the lake.
+    #[arg(long, default_value = "container")]
+    pub(crate) kind: String,
     /// The bundle.
     #[arg(long, value_name = "DIR")]
     pub(crate) bundle: Option<PathBuf>,

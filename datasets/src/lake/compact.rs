@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use features::spec::{FlatColumn, FlatSource, KERNEL_VERSION};
+use features::spec::{FlatColumn, FlatSource, KERNEL_VERSION, Statistic};
 use features::{Catalogue, EntityKind, FeatureSpec, MetricId, MetricKind, TileBuilder, TileKernel, TimeAxis};
 use serde::Serialize;
 use survival::TimeUnit;
@@ -305,7 +305,10 @@ fn day_ranges(files: &[LakeFile], most_rows: u64) -> Vec<(i32, i32)> {
 
 /// The rule by which a lake makes its tiles; a data set whose spec has another tile, lag or gap needs raw samples.
 pub(crate) fn lake_spec(catalogue: &Catalogue) -> FeatureSpec {
-    let column = FlatColumn { name: "age".to_owned(), source: FlatSource::Age };
+    // A spec that reads a counter, so that starts of lives count.
+    let restarts =
+        FlatSource::Tile { metric: "restart.count".to_owned(), statistic: Statistic::Increase, window: LAKE_TILE };
+    let column = FlatColumn { name: "restarts".to_owned(), source: restarts };
     FeatureSpec {
         kernel_version: KERNEL_VERSION,
         time: TimeAxis { unit: TimeUnit::Hours, ticks_per_unit: 3_600_000 },

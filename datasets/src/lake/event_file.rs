@@ -53,7 +53,8 @@ pub fn replace_events(lake: &Path, kind: &str, events: &[StoredEvent], now: i64)
     let folder = lake.join("events").join(format!("kind={kind}"));
     std::fs::create_dir_all(&folder).map_err(DatasetError::io(&folder, "create the folder"))?;
     let name = format!("events/kind={kind}/events-{now:013}-{}.parquet", std::process::id());
-    let text = |of: fn(&StoredEvent) -> &str| Arc::new(StringArray::from_iter_values(events.iter().map(of))) as ArrayRef;
+    let text =
+        |of: fn(&StoredEvent) -> &str| Arc::new(StringArray::from_iter_values(events.iter().map(of))) as ArrayRef;
     let time = |of: fn(&StoredEvent) -> i64| {
         let times = TimestampMillisecondArray::from_iter_values(events.iter().map(of));
         Arc::new(times.with_timezone("UTC")) as ArrayRef

@@ -7,9 +7,9 @@ use features::{Catalogue, EntityKind, FeatureSpec};
 use serde::{Deserialize, Serialize};
 use survival::{TimeGrid, TimeUnit};
 
-use crate::span::Span;
 use crate::error::{DatasetError, Result};
 use crate::source::{BuildPlan, Cuts, Input, SplitRule, readout};
+use crate::span::Span;
 
 /// Milliseconds of an hour; the tick of a lake is a millisecond, durations are in hours.
 pub(super) const HOUR: i64 = 3_600_000;
@@ -178,8 +178,8 @@ impl LakeBuildConfig {
     /// When it cannot be read or holds something else; the message names the line.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(DatasetError::io(path, "read the spec"))?;
-        let mut config: Self =
-            toml::from_str(&text).map_err(|error| DatasetError::config(path.display().to_string(), error.to_string()))?;
+        let mut config: Self = toml::from_str(&text)
+            .map_err(|error| DatasetError::config(path.display().to_string(), error.to_string()))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         for file in [&mut config.labels.rules, &mut config.labels.actions].into_iter().flatten() {
             *file = folder.join(&*file);

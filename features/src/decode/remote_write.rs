@@ -146,6 +146,7 @@ pub fn v2(bytes: &[u8], sink: &mut dyn SeriesSink) -> Result<Decoded, DecodeErro
     while let Some((number, value)) = request.next()? {
         match (number, value) {
             (4, Value::Bytes(symbol)) => symbols.push(symbol),
+            (5, Value::Bytes(_)) => {}
             (4 | 5, _) => return Err(request.error("symbols are strings, timeseries are messages")),
             (1, Value::Bytes(_)) => {
                 return Err(request.error("field 1 is reserved; this looks like a request of version 1.0"));

@@ -127,7 +127,8 @@ pub enum FlatSource {
         /// Length of the window in ticks.
         window: i64,
     },
-    /// Samples over those expected by the scrape interval of the spec; of several parts the least complete.
+    /// Samples over those expected by the scrape interval of the spec; of the parts seen in the window the least
+    /// complete.
     Completeness {
         /// Canonical metric.
         metric: String,

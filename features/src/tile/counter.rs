@@ -129,39 +129,55 @@ impl TileKind for CounterTile {
         CounterSpan {
             tile: *self,
             tiles: Spread::EMPTY,
-            max_rate: f64::NEG_INFINITY,
-            open_increase: self.increase,
-            open_covered: self.covered,
+            fastest: Grown::NOTHING,
+            open: Grown { increase: self.increase, ticks: self.covered },
         }
     }
 }
 
-/// Number, mean and squares of the growth per tile.
+/// Number, sum and squares of the growth per tile, as differences from that of the newest tile.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Spread {
     count: f64,
-    mean: f64,
-    m2: f64,
+    shift: f64,
+    sum: f64,
+    squares: f64,
 }
 
 impl Spread {
-    const EMPTY: Self = Self { count: 0.0, mean: 0.0, m2: 0.0 };
+    const EMPTY: Self = Self { count: 0.0, shift: 0.0, sum: 0.0, squares: 0.0 };
 
     #[inline]
     fn push(&mut self, value: f64) {
-        self.join(&Self { count: 1.0, mean: value, m2: 0.0 });
+        if self.count > 0.0 {
+            let d = value - self.shift;
+            self.count += 1.0;
+            self.sum += d;
+            self.squares += d * d;
+        } else {
+            *self = Self { count: 1.0, shift: value, ..Self::EMPTY };
+        }
     }
 
+    /// Adds older tiles, after at least one was pushed here.
     #[inline]
-    fn join(&mut self, other: &Self) {
-        let count = self.count + other.count;
-        if count > 0.0 {
-            let share = other.count / count;
-            let d = other.mean - self.mean;
-            self.m2 += other.m2 + d * d * self.count * share;
-            self.mean += d * share;
-            self.count = count;
+    fn join(&mut self, older: &Self) {
+        // A single tile brings no account of its own: most joins end here.
+        if older.count > 0.0 {
+            let d = older.shift - self.shift;
+            self.count += older.count;
+            self.sum += older.sum + older.count * d;
+            self.squares += older.squares + d * (2.0 * older.sum + older.count * d);
         }
+    }
+
+    /// Sample variance over mean; NaN below two tiles or without growth.
+    fn fano(&self) -> f64 {
+        let mean = self.shift + self.sum / self.count;
+        if self.count < 2.0 || mean <= 0.0 {
+            return f64::NAN;
+        }
+        larger(0.0, self.squares - self.sum * self.sum / self.count) / (self.count - 1.0) / mean
     }
 }
 
@@ -171,20 +187,35 @@ pub struct CounterSpan {
     tile: CounterTile,
     /// Growth per tile, the oldest tile left out: a step into it may still come.
     tiles: Spread,
-    max_rate: f64,
+    fastest: Grown,
     /// Growth of the oldest tile.
-    open_increase: f64,
-    open_covered: i64,
+    open: Grown,
+}
+
+/// Growth and the ticks it took.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Grown {
+    increase: f64,
+    ticks: i64,
+}
+
+impl Grown {
+    const NOTHING: Self = Self { increase: 0.0, ticks: 0 };
+
+    /// The faster of two, the first where they are as fast; compared without dividing.
+    #[inline]
+    fn faster(self, other: Self) -> Self {
+        let wins = other.increase * as_f64(self.ticks) > self.increase * as_f64(other.ticks);
+        if other.ticks > 0 && (wins || self.ticks == 0) { other } else { self }
+    }
 }
 
 impl CounterSpan {
     /// Closes the account of the oldest tile.
     #[inline]
     fn settle(&mut self) {
-        self.tiles.push(self.open_increase);
-        if self.open_covered > 0 {
-            self.max_rate = larger(self.max_rate, self.open_increase / as_f64(self.open_covered));
-        }
+        self.tiles.push(self.open.increase);
+        self.fastest = self.fastest.faster(self.open);
     }
 
     /// Growth from a life's start to the first sample, and its ticks, where the window holds both.
@@ -195,13 +226,8 @@ impl CounterSpan {
 }
 
 impl Aggregate for CounterSpan {
-    const EMPTY: Self = Self {
-        tile: CounterTile::EMPTY,
-        tiles: Spread::EMPTY,
-        max_rate: f64::NEG_INFINITY,
-        open_increase: 0.0,
-        open_covered: 0,
-    };
+    const EMPTY: Self =
+        Self { tile: CounterTile::EMPTY, tiles: Spread::EMPTY, fastest: Grown::NOTHING, open: Grown::NOTHING };
 
     #[inline]
     fn head(&self) -> &Head {
@@ -229,8 +255,8 @@ impl SpanKind for CounterSpan {
             newer.steps += 1;
             newer.resets += u32::from(!risen);
             newer.covered += link.wait;
-            self.open_increase += step;
-            self.open_covered += link.wait;
+            self.open.increase += step;
+            self.open.ticks += link.wait;
         }
         newer.increase += older_tile.increase;
         newer.step_squares += older_tile.step_squares;
@@ -242,9 +268,8 @@ impl SpanKind for CounterSpan {
         newer.born = older_tile.born;
         self.settle();
         self.tiles.join(&older.tiles);
-        self.max_rate = larger(self.max_rate, older.max_rate);
-        self.open_increase = older.open_increase;
-        self.open_covered = older.open_covered;
+        self.fastest = self.fastest.faster(older.fastest);
+        self.open = older.open;
     }
 
     fn statistic(&self, statistic: Statistic, frame: &Frame) -> f64 {
@@ -267,15 +292,13 @@ impl SpanKind for CounterSpan {
                 (larger(0.0, tile.step_squares - tile.increase * tile.increase / n) / (n - 1.0)).sqrt()
             }
             Statistic::RateMax => {
-                let mut whole = *self;
-                whole.settle();
-                if whole.max_rate.is_finite() { whole.max_rate * frame.ticks_per_unit } else { f64::NAN }
+                let Grown { increase, ticks } = self.fastest.faster(self.open);
+                if ticks > 0 { increase / as_f64(ticks) * frame.ticks_per_unit } else { f64::NAN }
             }
             Statistic::Fano => {
-                let mut whole = *self;
-                whole.settle();
-                let Spread { count, mean, m2 } = whole.tiles;
-                if count > 1.0 && mean > 0.0 { m2 / (count - 1.0) / mean } else { f64::NAN }
+                let mut tiles = self.tiles;
+                tiles.push(self.open.increase);
+                tiles.fano()
             }
             _ => f64::NAN,
         }

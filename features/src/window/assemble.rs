@@ -12,7 +12,7 @@ use crate::catalogue::Catalogue;
 use crate::entity::Entity;
 use crate::season::{Season, decayed};
 use crate::spec::FeatureSpec;
-use crate::tile::{Frame, SpanKind, as_f64};
+use crate::tile::{Aggregate, Frame, SpanKind, as_f64};
 use crate::{FeatureError, Result};
 
 /// What is known of an entity besides its samples, as of the cut.
@@ -141,6 +141,7 @@ impl RowAssembler {
         let head = as_of.div_euclid(tile);
         let ticks_per_unit = as_f64(spec.time.ticks_per_unit);
         let ticks_per_second = spec.time.ticks_per_second().unwrap_or(f64::NAN);
+        // A part without samples in a window says nothing, not even 0: that it exists may be known only later.
         for reads in &program.reads {
             for (_, part, series) in tiles.parts(reads.metric) {
                 on_track!(series, track => {
@@ -148,7 +149,7 @@ impl RowAssembler {
                         track.windows(head, reads.plain.iter().map(|window| window.length), gap, |index, span| {
                             let window = &reads.plain[index];
                             let frame = Frame { from: (head - window.length) * tile, as_of, ticks_per_unit };
-                            for &(read, cell) in &window.cells {
+                            for &(read, cell) in window.cells.iter().filter(|_| span.head().count > 0) {
                                 cells.set(cell, *part, read.of(span, &frame, ticks_per_second));
                             }
                         });
@@ -161,7 +162,7 @@ impl RowAssembler {
                             let window = &reads.rolled[index];
                             let from = (head - window.length) * multiple * tile;
                             let frame = Frame { from, as_of, ticks_per_unit };
-                            for &(read, cell) in &window.cells {
+                            for &(read, cell) in window.cells.iter().filter(|_| span.head().count > 0) {
                                 cells.set(cell, *part, read.of(span, &frame, ticks_per_second));
                             }
                         });
@@ -171,7 +172,7 @@ impl RowAssembler {
                         track.steps(head, length, spec.steps, gap, |step, span| {
                             let back = i64::try_from(step + 1).unwrap_or(i64::MAX).saturating_mul(length);
                             let frame = Frame { from: (head - back) * tile, as_of, ticks_per_unit };
-                            for &(read, cell) in &reads.steps {
+                            for &(read, cell) in reads.steps.iter().filter(|_| span.head().count > 0) {
                                 cells.set(cell + step, *part, read.of(span, &frame, ticks_per_second));
                             }
                         });

@@ -82,7 +82,7 @@ impl TileKernel {
     }
 
     /// Whether its values say when a life began.
-    pub(super) fn tells_lives(&self, metric: MetricId) -> bool {
+    pub fn tells_lives(&self, metric: MetricId) -> bool {
         self.ticks_per_second.is_some() && self.life_metrics.contains(&metric)
     }
 }

@@ -37,19 +37,14 @@ impl Cells {
     pub(super) fn paired(&self, top: usize, bottom: usize, fold: Fold, combine: impl Fn(f64, f64) -> f64) -> f64 {
         let (tops, bottoms) = (&self.values[top], &self.values[bottom]);
         if fold == Fold::Sum {
-            let (mut above, mut below, mut whole) = (None, None, None);
+            let (mut above, mut below, mut whole) = (None, None, false);
             for &(part, value) in tops {
                 let Some((partner, divisor)) = partner(bottoms, part) else { continue };
                 add(&mut above, value);
                 // A limit of the whole entity is one limit, however many parts share it.
-                if partner == part {
+                if partner > 0 || !std::mem::replace(&mut whole, true) {
                     add(&mut below, divisor);
-                } else {
-                    whole = Some(divisor);
                 }
-            }
-            if let Some(whole) = whole {
-                add(&mut below, whole);
             }
             return match (above, below) {
                 (Some(above), Some(below)) => combine(above, below),
