@@ -81,19 +81,19 @@ impl Selector {
             (Name::Exact(exact), Name::Pattern(pattern)) | (Name::Pattern(pattern), Name::Exact(exact)) => {
                 !pattern.is_match(exact)
             }
-            (Name::Pattern(a), Name::Pattern(b)) => excludes(a, b),
+            (Name::Pattern(a), Name::Pattern(b)) => {
+                shuts_out(a, std::slice::from_ref(b)) || shuts_out(b, std::slice::from_ref(a))
+            }
         };
-        let label = |x: &Matcher| other.matchers.iter().any(|y| x.name == y.name && excludes(x, y));
-        names || self.matchers.iter().any(label)
+        let labels = |one: &Self, other: &Self| one.matchers.iter().any(|matcher| shuts_out(matcher, &other.matchers));
+        names || labels(self, other) || labels(other, self)
     }
 }
 
-/// Whether surely no value satisfies both matchers.
-fn excludes(a: &Matcher, b: &Matcher) -> bool {
-    let none_holds = |values: Option<Vec<String>>, other: &Matcher| {
-        values.is_some_and(|values| !values.iter().any(|value| other.is_match(value)))
-    };
-    none_holds(values(a), b) || none_holds(values(b), a)
+/// Whether each value that a matcher allows is forbidden by one of the others on the same label.
+fn shuts_out(matcher: &Matcher, others: &[Matcher]) -> bool {
+    let forbidden = |value: &String| others.iter().any(|other| other.name == matcher.name && !other.is_match(value));
+    values(matcher).is_some_and(|values| values.iter().all(forbidden))
 }
 
 /// The values a matcher allows, where they can be counted: an equality, or a pattern that is a list of words.
