@@ -209,7 +209,7 @@ impl MappingSet {
 
     fn find(&self, labels: &Labels) -> Option<&Rule> {
         let exact = self.by_name.get(labels.name()).into_iter().flatten();
-        exact.chain(&self.patterns).map(|&at| &self.rules[at]).find(|rule| rule.selector.holds(labels))
+        exact.chain(&self.patterns).map(|&at| &self.rules[at]).find(|rule| rule.selects(labels))
     }
 
     /// What a series means.
@@ -225,12 +225,18 @@ impl MappingSet {
         }
     }
 
+    /// The selector of the row that decides what a series means, for whoever asks why.
+    #[must_use]
+    pub fn selected_by(&self, labels: &Labels) -> Option<&str> {
+        self.find(labels).map(|rule| self.rows[rule.row].select.as_str())
+    }
+
     /// What it means that a series like this one is not there: `None` when no row selects it, and
     /// [`Absent::Unknown`] when versions of its exporter differ in that.
     #[must_use]
     pub fn absent(&self, labels: &Labels) -> Option<Absent> {
         let exact = self.by_name.get(labels.name()).into_iter().flatten();
-        let rules = exact.chain(&self.patterns).map(|&at| &self.rules[at]).filter(|rule| rule.selector.holds(labels));
+        let rules = exact.chain(&self.patterns).map(|&at| &self.rules[at]).filter(|rule| rule.selects(labels));
         rules
             .map(|rule| self.rows[rule.row].absent)
             .reduce(|one, other| if one == other { one } else { Absent::Unknown })

@@ -171,6 +171,11 @@ pub fn missing(catalogue: &Catalogue, mappings: &MappingSet, offer: &Offer) -> V
             want.since.insert(row.since.clone());
         }
         for name in offer.selected(rule) {
+            // A spelling of OpenTelemetry that is another exporter's own name says nothing of OpenTelemetry.
+            let owners = mappings.by_name.get(name).into_iter().flatten().map(|&at| &mappings.rules[at]);
+            if rule.twin && owners.into_iter().any(|other| !other.twin && exporter_of(other) != exporter) {
+                continue;
+            }
             match offer.lacking_label(rule, name) {
                 None => want.there = true,
                 Some(label) => want.label = Some(label),

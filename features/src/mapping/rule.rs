@@ -126,6 +126,13 @@ pub(super) struct Rule {
 }
 
 impl Rule {
+    /// Whether it decides what a series means. A twin is asked for by names that other exporters may use as well, so it
+    /// takes only what carries its labels.
+    pub(super) fn selects(&self, labels: &Labels) -> bool {
+        self.selector.holds(labels)
+            && (!self.twin || self.meaning.key.iter().all(|choice| choice.value(labels).is_some()))
+    }
+
     /// The canonical series of a selected one.
     ///
     /// # Errors
