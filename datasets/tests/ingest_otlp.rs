@@ -141,13 +141,13 @@ async fn large_messages_pass_and_larger_ones_are_refused() {
     let receiver = Receiver::start(pipeline(store.clone(), Limits::default()), options).await;
     let t = now();
     let of = |points: i64| request(vec![gauge((0..points).map(|at| point(t - at, 0, 1.0)).collect())]);
-    let large = of(200_000);
+    let large = of(250_000);
     assert!(large.encoded_len() > 4 << 20, "more than the library takes unless told");
     grpc(&receiver).await.export(large).await.unwrap();
-    assert_eq!(store.rows().len(), 200_000);
-    let error = grpc(&receiver).await.export(of(400_000)).await.unwrap_err();
+    assert_eq!(store.rows().len(), 250_000);
+    let error = grpc(&receiver).await.export(of(500_000)).await.unwrap_err();
     assert_eq!(error.code(), Code::OutOfRange, "{error}");
-    assert_eq!(store.rows().len(), 200_000);
+    assert_eq!(store.rows().len(), 250_000);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -15,7 +15,7 @@ use features::sample::STALE_NAN_BITS;
 use ingest_support::*;
 
 const MEMORY: &str = "node_memory_MemAvailable_bytes";
-const STORED: &str = "node/a:9100 node.mem.available";
+const STORED: &str = "node/a node.mem.available";
 
 fn memory(points: &[(i64, f64)]) -> (Labels<'static>, Vec<(i64, f64)>) {
     (named(MEMORY, &[("instance", "a:9100"), ("job", "node")]), points.to_vec())

@@ -38,11 +38,29 @@ pub(crate) fn content(dir: &Path) -> Content {
     content
 }
 
+/// Compares two lakes and says where they part.
+pub(crate) fn assert_same(left: &Content, right: &Content) {
+    assert_eq!(left.keys().collect::<Vec<_>>(), right.keys().collect::<Vec<_>>());
+    for (name, rows) in left {
+        let other = &right[name];
+        let apart = rows.iter().zip(other).position(|(a, b)| a != b);
+        assert_eq!((apart, rows.len()), (None, other.len()), "{name}");
+    }
+}
+
 /// The samples of one series of a lake, as numbers.
 pub(crate) fn samples(dir: &Path, name: &str) -> Vec<(i64, f64)> {
     let content = content(dir);
     let rows = content.get(name).unwrap_or_else(|| panic!("no {name:?} in {:?}", content.keys()));
     rows.iter().map(|&(time, bits)| (time, f64::from_bits(bits))).collect()
+}
+
+pub(crate) fn mappings(catalogue: &Catalogue) -> Arc<MappingSet> {
+    let files = [
+        ("node_exporter", include_str!("../../../features/mappings/node_exporter.toml")),
+        ("otel-k8s", include_str!("../../../features/mappings/otel-k8s.toml")),
+    ];
+    Arc::new(MappingSet::of(&files, catalogue).unwrap())
 }
 
 pub(crate) fn open_lake(dir: &Path) -> Arc<LakeWriter> {
@@ -51,7 +69,7 @@ pub(crate) fn open_lake(dir: &Path) -> Arc<LakeWriter> {
 
 pub(crate) fn pipeline(store: Arc<dyn RowStore>, limits: Limits) -> Arc<Pipeline> {
     let catalogue = Arc::new(Catalogue::standard());
-    let mappings = Arc::new(MappingSet::standard(&catalogue));
+    let mappings = mappings(&catalogue);
     Arc::new(Pipeline::new(store, catalogue, mappings, limits))
 }
 

@@ -96,8 +96,9 @@ impl<'a> Columns<'a> {
                 || long.name.iter().any(|entry| entry.name == name)
                 || catalogue.id(name).is_ok();
             if !known {
-                let problem =
-                    format!("metric {name:?} has no meaning in the mapping file; add a [[long.name]] or ignore it");
+                let problem = format!(
+                    "metric {name:?} has no meaning in the mapping file; add a [[long.name]] or list it in long.ignore"
+                );
                 return Err((row, problem));
             }
         }
