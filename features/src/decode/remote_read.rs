@@ -80,7 +80,8 @@ fn chunk_points(mut chunk: Message<'_>, points: &mut Vec<Point>) -> Result<u64, 
     let (mut kind, mut data, mut at) = (0, &[][..], chunk.origin());
     while let Some(field) = chunk.next()? {
         match (field.number, field.value) {
-            (3, Value::Varint(number)) => kind = number,
+            // An enum is an int32 on the wire.
+            (3, Value::Varint(number)) => kind = number & 0xffff_ffff,
             (4, Value::Bytes(bytes)) => (data, at) = (bytes, field.at),
             (3 | 4, _) => return Err(chunk.mismatch(field)),
             _ => {}

@@ -140,6 +140,3 @@ impl Bits<'_> {
         Ok(if negative { bits - (1 << width) } else { bits })
     }
 }
-
-#[cfg(test)]
-mod tests;

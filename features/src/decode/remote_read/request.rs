@@ -64,8 +64,9 @@ mod tests {
             0x0a, 17, 0x08, 0xac, 0x02, 0x10, 5, 0x1a, 10, 0x08, 2, 0x12, 1, b'a', 0x1a, 3, b'b', b'|', b'c', 0x12, 2,
             1, 0,
         ];
-        assert_eq!(request(300, 5, &[matcher.clone()], true), expected);
-        let plain = request(300, 5, &[matcher], false);
+        let matchers = [matcher];
+        assert_eq!(request(300, 5, &matchers, true), expected);
+        let plain = request(300, 5, &matchers, false);
         assert_eq!(plain[..19], expected[..19]);
         assert_eq!(plain[19..], [0x12, 1, 0]);
     }

@@ -221,7 +221,8 @@ fn kind(mut metadata: Message<'_>, mut temporality: Temporality) -> Result<Tempo
     while let Some(field) = metadata.next()? {
         match (field.number, field.value) {
             (1, Value::Varint(number)) => {
-                temporality = match number {
+                // An enum is an int32 on the wire.
+                temporality = match number & 0xffff_ffff {
                     1 | 3 => Temporality::Cumulative,
                     2 | 4 | 6 | 7 => Temporality::Gauge,
                     _ => Temporality::Unknown,
