@@ -16,5 +16,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .client_mod_attribute("forewarn.v1", "#[cfg(feature = \"client\")]")
         .server_mod_attribute("forewarn.v1", "#[cfg(feature = \"server\")]")
         .compile_fds(descriptors)?;
+    prometheus()
+}
+
+/// Messages of others, which are read and, in tests, written; they have no service and no reflection.
+fn prometheus() -> Result<(), Box<dyn std::error::Error>> {
+    let files = ["prometheus/remote.proto", "prometheus/write_v2.proto"];
+    for file in files {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    let descriptors = protox::compile(files, ["."])?;
+    tonic_prost_build::configure().build_client(false).build_server(false).compile_fds(descriptors)?;
     Ok(())
 }

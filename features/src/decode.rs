@@ -1,10 +1,13 @@
 //! From the bytes of a protocol to source series and points: pure, bounded, fuzzed; no mapping and no clock.
 //!
-//! Every decoder hands its series to a [`SeriesSink`] one by one, so that memory is bounded by the message. What
-//! is wrong with one series costs that series, and is said when its labels are asked for; what is wrong with the
-//! message ends it.
+//! Every decoder hands its series to a [`SeriesSink`] one by one and keeps none, so that its memory is bounded by the
+//! message and by the limits here. What is wrong with one series costs that series alone: it is handed over like the
+//! others, and its [`labels`](SourceSeries::labels) say what is wrong. What is wrong with the message ends it with a
+//! [`DecodeError`]. A series without points is not handed over.
 
+mod collect;
 pub mod exposition;
+mod labels;
 pub mod otlp;
 pub mod remote_read;
 pub mod remote_write;
@@ -15,10 +18,8 @@ pub mod xor_chunk;
 
 use crate::labels::Labels;
 
-/// Labels of a series, more than this are refused.
-pub const MOST_LABELS: usize = 128;
-/// Bytes of a label's name or value, more than this are refused.
-pub const LONGEST_LABEL: usize = 64 * 1024;
+pub use collect::{Collected, Collector};
+pub use labels::{LONGEST_LABEL, LONGEST_LABELS, MOST_LABELS};
 
 /// One point of a source series. The stale mark is the NaN of [`STALE_NAN_BITS`](crate::sample::STALE_NAN_BITS).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,20 +47,22 @@ pub enum Temporality {
 /// A decoded series on its way to a sink; lives as long as the call.
 pub struct SourceSeries<'a> {
     /// 128-bit hash of the encoded label set: equal encodings are equal series, so labels are parsed once per series.
+    /// Labels that were refused have an identity no good ones have, so what is remembered of good ones never serves
+    /// bad ones.
     pub identity: u128,
     /// What the protocol says of the values.
     pub temporality: Temporality,
     /// When accumulation began, milliseconds, where the protocol says so.
     pub created: Option<i64>,
-    /// Points in the order of the message.
+    /// Points in the order of the message; never empty.
     pub points: &'a [Point],
-    /// Parses the labels; called on the first sight of an identity.
+    /// Parses the labels; called on the first sight of an identity. An error says why the series is refused.
     pub labels: &'a dyn Fn() -> Result<Labels, DecodeError>,
 }
 
 /// Takes series one by one.
 pub trait SeriesSink {
-    /// One series of the message.
+    /// One series of the message. The same identity may come several times.
     fn take(&mut self, series: &SourceSeries<'_>);
 }
 
@@ -82,23 +85,19 @@ pub struct Decoded {
     pub series: u64,
     /// Points handed over.
     pub points: u64,
-    /// Native histograms and exemplars passed over: this project has no use for them.
-    pub passed_over: u64,
+    /// Exemplars passed over.
+    pub exemplars: u64,
+    /// Native histograms passed over; the series of classic ones are series like all others.
+    pub histograms: u64,
 }
 
-/// Checks owned pairs as every protocol needs it: a name, no label twice, none too long or too many.
-pub(crate) fn labels_of(pairs: Vec<(String, String)>, what: &'static str, at: usize) -> Result<Labels, DecodeError> {
-    let refuse = |problem: String| DecodeError { what, at, problem };
-    if pairs.len() > MOST_LABELS {
-        return Err(refuse(format!("{} labels, at most {MOST_LABELS} are taken", pairs.len())));
+impl Decoded {
+    /// Hands a series over and counts it, unless it has no points.
+    fn hand(&mut self, sink: &mut dyn SeriesSink, series: &SourceSeries<'_>) {
+        if !series.points.is_empty() {
+            self.series += 1;
+            self.points += series.points.len() as u64;
+            sink.take(series);
+        }
     }
-    if let Some((name, value)) = pairs.iter().find(|(name, value)| name.len().max(value.len()) > LONGEST_LABEL) {
-        let start: String = name.chars().take(40).collect();
-        return Err(refuse(format!("label {start:?} has {} bytes, at most {LONGEST_LABEL} are taken", value.len())));
-    }
-    let labels = Labels::try_new(pairs).map_err(|name| refuse(format!("label {name:?} is given twice")))?;
-    if labels.name().is_empty() {
-        return Err(refuse(format!("a series without a name (__name__): {labels}")));
-    }
-    Ok(labels)
 }

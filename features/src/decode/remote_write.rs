@@ -1,232 +1,146 @@
 //! Prometheus remote write, 1.0 (`prometheus.WriteRequest`) and 2.0 (`io.prometheus.write.v2.Request`).
 //!
-//! Specifications: <https://prometheus.io/docs/specs/prw/remote_write_spec/> and `…_spec_2_0/` (2.0-rc.4).
+//! Specifications: <https://prometheus.io/docs/specs/prw/remote_write_spec/> and
+//! <https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/> (2.0-rc.4). Both bodies come in one snappy block, see
+//! [`snappy`](super::snappy). Exemplars and native histograms are counted and passed over.
 
-use xxhash_rust::xxh3::xxh3_128;
+mod v2;
 
+use super::labels::{LabelBytes, MOST_LABELS, labels_of};
 use super::wire::{Message, Value};
-use super::{
-    DecodeError, Decoded, LONGEST_LABEL, MOST_LABELS, Point, SeriesSink, SourceSeries, Temporality, labels_of,
-};
+use super::{DecodeError, Decoded, Point, SeriesSink, SourceSeries, Temporality};
 use crate::labels::Labels;
 
-/// Reads an unpacked `prometheus.WriteRequest`.
+pub use v2::v2;
+
+/// Reads an unpacked `prometheus.WriteRequest`. Metadata is passed over: it comes in requests of its own, and the
+/// catalogue knows more of units and kinds.
 ///
 /// # Errors
 /// When the bytes are no such message. Series before the fault have been handed over by then.
 pub fn v1(bytes: &[u8], sink: &mut dyn SeriesSink) -> Result<Decoded, DecodeError> {
     let mut decoded = Decoded::default();
-    let mut points = Vec::new();
-    let mut scattered = Vec::new();
+    let mut reader = SeriesReader::default();
     let mut request = Message::new(bytes, "prometheus.WriteRequest");
-    while let Some((number, value)) = request.next()? {
-        if number != 1 {
-            // Metadata comes along in requests of its own; the catalogue knows more about units and kinds.
-            continue;
+    // Read as 1.0, a request of version 2.0 is one of unknown fields and no series: its loss would go unnoticed.
+    let (mut series, mut other) = (false, false);
+    while let Some(field) = request.next()? {
+        match (field.number, field.value) {
+            (1, Value::Bytes(encoded)) => {
+                series = true;
+                let encoded = Message::inside(encoded, field.at, "prometheus.TimeSeries");
+                reader.hand(encoded, &mut decoded, sink)?;
+            }
+            (1, _) => return Err(request.mismatch(field)),
+            (5, Value::Bytes(_)) => other = true,
+            _ => {}
         }
-        let Value::Bytes(encoded) = value else { return Err(request.error("timeseries is no message")) };
-        let series = request.inner(encoded, "prometheus.TimeSeries");
-        let (identity, passed_over) = v1_series(series, encoded, &mut points, &mut scattered)?;
-        decoded.series += 1;
-        decoded.points += points.len() as u64;
-        decoded.passed_over += passed_over;
-        sink.take(&SourceSeries {
-            identity,
-            temporality: Temporality::Unknown,
-            created: None,
-            points: &points,
-            labels: &|| v1_labels(series),
-        });
+    }
+    if other && !series {
+        return Err(request.error(
+            "no series, but field 5 of remote write 2.0; send its content type, \
+             application/x-protobuf;proto=io.prometheus.write.v2.Request",
+        ));
     }
     Ok(decoded)
 }
 
-/// Points of a series, the hash of its labels, and how much was passed over.
-fn v1_series(
-    mut series: Message<'_>,
-    encoded: &[u8],
-    points: &mut Vec<Point>,
-    scattered: &mut Vec<u8>,
-) -> Result<(u128, u64), DecodeError> {
-    points.clear();
-    let mut passed_over = 0;
-    // Labels lie side by side in every encoder known; where they do not, their bytes are put together.
-    let mut region: Option<(usize, usize)> = None;
-    let mut apart = false;
-    loop {
-        let before = series.place();
-        let Some((number, value)) = series.next()? else { break };
-        match (number, value) {
-            (1, Value::Bytes(_)) => {
-                region = match region {
-                    None => Some((before, series.place())),
-                    Some((from, until)) if until == before && !apart => Some((from, series.place())),
-                    Some((from, until)) => {
-                        if !apart {
-                            scattered.clear();
-                            scattered.extend_from_slice(&encoded[from..until]);
-                            apart = true;
-                        }
-                        scattered.extend_from_slice(&encoded[before..series.place()]);
-                        Some((from, until))
-                    }
-                };
-            }
-            (2, Value::Bytes(bytes)) => points.push(sample(series.inner(bytes, "prometheus.Sample"))?),
-            (3 | 4, Value::Bytes(_)) => passed_over += 1,
-            (1 | 2, _) => return Err(series.error("labels and samples are messages")),
-            _ => {}
-        }
-    }
-    let identity = match region {
-        _ if apart => xxh3_128(scattered),
-        Some((from, until)) => xxh3_128(&encoded[from..until]),
-        None => 0,
-    };
-    Ok((identity, passed_over))
+/// Reads messages `prometheus.TimeSeries`, with memory used again.
+#[derive(Default)]
+pub(super) struct SeriesReader {
+    points: Vec<Point>,
+    scratch: Vec<u8>,
 }
 
-/// `Sample { double value = 1; int64 timestamp = 2 }`, the same in both versions.
-pub(super) fn sample(mut message: Message<'_>) -> Result<Point, DecodeError> {
+impl SeriesReader {
+    /// Reads one and hands it over.
+    pub(super) fn hand(
+        &mut self,
+        series: Message<'_>,
+        decoded: &mut Decoded,
+        sink: &mut dyn SeriesSink,
+    ) -> Result<(), DecodeError> {
+        let identity = self.read(series, decoded)?;
+        decoded.hand(
+            sink,
+            &SourceSeries {
+                identity,
+                temporality: Temporality::Unknown,
+                created: None,
+                points: &self.points,
+                labels: &|| series_labels(series),
+            },
+        );
+        Ok(())
+    }
+
+    /// The points, and the identity of the labels.
+    fn read(&mut self, mut series: Message<'_>, decoded: &mut Decoded) -> Result<u128, DecodeError> {
+        self.points.clear();
+        let bytes = series.bytes();
+        let mut labels = LabelBytes::new(&mut self.scratch);
+        loop {
+            let before = series.place();
+            let Some(field) = series.next()? else { break };
+            match (field.number, field.value) {
+                (1, Value::Bytes(_)) => labels.add(bytes, before, series.place()),
+                (2, Value::Bytes(encoded)) => {
+                    self.points.push(sample(Message::inside(encoded, field.at, "prometheus.Sample"))?);
+                }
+                (3, Value::Bytes(_)) => decoded.exemplars += 1,
+                (4, Value::Bytes(_)) => decoded.histograms += 1,
+                (1..=4, _) => return Err(series.mismatch(field)),
+                _ => {}
+            }
+        }
+        Ok(labels.identity(bytes))
+    }
+}
+
+/// `Sample { double value = 1; int64 timestamp = 2 }`.
+fn sample(mut message: Message<'_>) -> Result<Point, DecodeError> {
     let mut point = Point { time: 0, value: 0.0 };
     while let Some(field) = message.next()? {
-        match field {
+        match (field.number, field.value) {
             (1, Value::Fixed64(bits)) => point.value = f64::from_bits(bits),
             (2, Value::Varint(time)) => point.time = time.cast_signed(),
-            (1 | 2, _) => return Err(message.error("value is a double, timestamp an int64")),
+            (1 | 2, _) => return Err(message.mismatch(field)),
             _ => {}
         }
     }
     Ok(point)
 }
 
-fn v1_labels(series: Message<'_>) -> Result<Labels, DecodeError> {
+/// Labels of a message whose field 1 holds them: a series of remote write or remote read.
+pub(super) fn series_labels(mut series: Message<'_>) -> Result<Labels, DecodeError> {
     let at = series.origin();
-    labels_of(pairs(series)?, "prometheus.TimeSeries", at)
-}
-
-/// Label pairs of a message whose field 1 holds labels.
-pub(super) fn pairs(mut series: Message<'_>) -> Result<Vec<(String, String)>, DecodeError> {
     let mut pairs = Vec::new();
-    while let Some((number, value)) = series.next()? {
-        let (1, Value::Bytes(bytes)) = (number, value) else { continue };
+    while let Some(field) = series.next()? {
+        let (1, Value::Bytes(encoded)) = (field.number, field.value) else { continue };
         if pairs.len() > MOST_LABELS {
-            return Err(series.error(format!("more than {MOST_LABELS} labels")));
+            // Refused below; nobody needs the rest.
+            break;
         }
-        let mut label = series.inner(bytes, "prometheus.Label");
-        let (mut name, mut text) = ("", "");
-        while let Some((number, value)) = label.next()? {
-            match (number, value) {
-                (1, Value::Bytes(bytes)) => name = utf8(&label, bytes)?,
-                (2, Value::Bytes(bytes)) => text = utf8(&label, bytes)?,
+        let mut label = Message::inside(encoded, field.at, "prometheus.Label");
+        let (mut name, mut value) = ("", "");
+        while let Some(field) = label.next()? {
+            match (field.number, field.value) {
+                (1, Value::Bytes(bytes)) => name = text(bytes, field.at, "prometheus.Label")?,
+                (2, Value::Bytes(bytes)) => value = text(bytes, field.at, "prometheus.Label")?,
+                (1 | 2, _) => return Err(label.mismatch(field)),
                 _ => {}
             }
         }
-        pairs.push((name.to_owned(), text.to_owned()));
+        pairs.push((name, value));
     }
-    Ok(pairs)
+    labels_of(&pairs, "prometheus.TimeSeries", at)
 }
 
-fn utf8<'a>(message: &Message<'a>, bytes: &'a [u8]) -> Result<&'a str, DecodeError> {
-    if bytes.len() > LONGEST_LABEL {
-        return Err(message.error(format!("a label of {} bytes, at most {LONGEST_LABEL} are taken", bytes.len())));
-    }
-    std::str::from_utf8(bytes).map_err(|error| message.error(format!("a label that is not UTF-8 ({error})")))
-}
-
-/// Reads an unpacked `io.prometheus.write.v2.Request`.
-///
-/// # Errors
-/// When the bytes are no such message, or its symbol table does not begin with the empty string.
-pub fn v2(bytes: &[u8], sink: &mut dyn SeriesSink) -> Result<Decoded, DecodeError> {
-    const WHAT: &str = "io.prometheus.write.v2.Request";
-    let mut symbols: Vec<&[u8]> = Vec::new();
-    let mut request = Message::new(bytes, WHAT);
-    // Fields may come in any order, so the table is read before the first series.
-    while let Some((number, value)) = request.next()? {
-        match (number, value) {
-            (4, Value::Bytes(symbol)) => symbols.push(symbol),
-            (5, Value::Bytes(_)) => {}
-            (4 | 5, _) => return Err(request.error("symbols are strings, timeseries are messages")),
-            (1, Value::Bytes(_)) => {
-                return Err(request.error("field 1 is reserved; this looks like a request of version 1.0"));
-            }
-            _ => {}
-        }
-    }
-    if symbols.first().is_none_or(|symbol| !symbol.is_empty()) {
-        return Err(DecodeError { what: WHAT, at: 0, problem: "symbols[0] must be the empty string".to_owned() });
-    }
-    let mut decoded = Decoded::default();
-    let (mut points, mut refs, mut key) = (Vec::new(), Vec::new(), Vec::new());
-    let mut request = Message::new(bytes, WHAT);
-    while let Some((number, value)) = request.next()? {
-        let (5, Value::Bytes(encoded)) = (number, value) else { continue };
-        let mut series = request.inner(encoded, "io.prometheus.write.v2.TimeSeries");
-        points.clear();
-        refs.clear();
-        let (mut temporality, mut created) = (Temporality::Unknown, None);
-        while let Some((number, value)) = series.next()? {
-            match (number, value) {
-                (1, Value::Bytes(packed)) => series.packed(packed, &mut refs)?,
-                (1, Value::Varint(reference)) => refs.push(reference),
-                (2, Value::Bytes(bytes)) => points.push(sample(series.inner(bytes, "v2.Sample"))?),
-                (3 | 4, Value::Bytes(_)) => decoded.passed_over += 1,
-                (5, Value::Bytes(bytes)) => temporality = kind(series.inner(bytes, "v2.Metadata"))?,
-                (6, Value::Varint(time)) => created = Some(time.cast_signed()).filter(|&time| time > 0),
-                (1..=6, _) => return Err(series.error(format!("field {number} has an unexpected type"))),
-                _ => {}
-            }
-        }
-        // Numbers in the table differ between messages, so the identity is that of the strings.
-        key.clear();
-        for &reference in &refs {
-            let symbol = usize::try_from(reference).ok().and_then(|at| symbols.get(at)).copied().unwrap_or_default();
-            key.extend_from_slice(&(symbol.len() as u64).to_le_bytes());
-            key.extend_from_slice(symbol);
-        }
-        decoded.series += 1;
-        decoded.points += points.len() as u64;
-        sink.take(&SourceSeries {
-            identity: xxh3_128(&key),
-            temporality,
-            created,
-            points: &points,
-            labels: &|| v2_labels(&series, &refs, &symbols),
-        });
-    }
-    Ok(decoded)
-}
-
-fn v2_labels(series: &Message<'_>, refs: &[u64], symbols: &[&[u8]]) -> Result<Labels, DecodeError> {
-    let (pairs, rest) = refs.as_chunks::<2>();
-    if !rest.is_empty() {
-        return Err(series.error(format!("{} label references, which do not make pairs", refs.len())));
-    }
-    if pairs.len() > MOST_LABELS {
-        return Err(series.error(format!("{} labels, at most {MOST_LABELS} are taken", pairs.len())));
-    }
-    let symbol = |reference: u64| {
-        let bytes = usize::try_from(reference).ok().and_then(|at| symbols.get(at)).ok_or_else(|| {
-            series.error(format!("label reference {reference}, the table has {} symbols", symbols.len()))
-        })?;
-        utf8(series, bytes).map(str::to_owned)
-    };
-    let pairs = pairs.iter().map(|&[name, value]| Ok((symbol(name)?, symbol(value)?))).collect::<Result<_, _>>()?;
-    labels_of(pairs, "io.prometheus.write.v2.TimeSeries", series.origin())
-}
-
-/// `Metadata { MetricType type = 1; … }`; histogram parts accumulate as counters do.
-fn kind(mut metadata: Message<'_>) -> Result<Temporality, DecodeError> {
-    let mut kind = Temporality::Unknown;
-    while let Some(field) = metadata.next()? {
-        if let (1, Value::Varint(number)) = field {
-            kind = match number {
-                1 | 3 | 5 => Temporality::Cumulative,
-                2 | 4 | 6 | 7 => Temporality::Gauge,
-                _ => Temporality::Unknown,
-            };
-        }
-    }
-    Ok(kind)
+/// A label's name or value; its length is looked at when the series is known.
+fn text<'a>(bytes: &'a [u8], at: usize, what: &'static str) -> Result<&'a str, DecodeError> {
+    std::str::from_utf8(bytes).map_err(|error| DecodeError {
+        what,
+        at: at + error.valid_up_to(),
+        problem: format!("{:?} is not UTF-8", String::from_utf8_lossy(&bytes[..bytes.len().min(60)])),
+    })
 }

@@ -1,52 +1,71 @@
-//! The XOR chunk of the Prometheus storage: delta-of-delta times, XORed doubles (Pelkonen et al., VLDB 2015).
+//! The XOR chunk of the Prometheus storage: differences of time differences, XORed doubles.
 //!
-//! Layout: sample count (u16, big-endian); first time as a zigzag varint and first value as 64 bits; then the
-//! first time step as a varint; from there on times as second differences in 0, 14, 17, 20 or 64 bits, values as
-//! the bits in which they differ from the one before.
+//! Pelkonen et al., "Gorilla: A Fast, Scalable, In-Memory Time Series Database", VLDB 2015, section 4.1, with the
+//! widths of Prometheus (<https://github.com/prometheus/prometheus/blob/main/tsdb/docs/format/chunks.md>):
+//!
+//! | part | bits |
+//! |---|---|
+//! | number of samples | 16, big-endian |
+//! | first time, milliseconds | zigzag varint |
+//! | first value | 64 |
+//! | first time difference | varint |
+//! | every later time: change of the difference | `0`; `10` + 14; `110` + 17; `1110` + 20; `1111` + 64 |
+//! | every later value: what differs from the one before | `0` nothing; `10` + the bits of the last window; `11` + 5 (zeros in front) + 6 (length, 0 for 64) + the bits |
 
-use super::wire::uvarint;
+use super::wire::{VarintFault, uvarint};
 use super::{DecodeError, Point};
 
 const WHAT: &str = "XOR chunk";
 
-/// Appends the samples of a chunk to `points`.
+/// Appends the samples of a chunk to `points`, 65,535 at most.
 ///
 /// # Errors
-/// When the chunk ends before its last sample, or a time leaves 64 bits.
+/// When the chunk ends before its last sample, or holds what no encoder writes. `points` is as it was then.
 pub fn decode(chunk: &[u8], points: &mut Vec<Point>) -> Result<(), DecodeError> {
-    let refuse = |problem: &str| DecodeError { what: WHAT, at: 0, problem: problem.to_owned() };
-    let [high, low, stream @ ..] = chunk else { return Err(refuse("shorter than its sample count")) };
-    let count = u16::from_be_bytes([*high, *low]);
+    let before = points.len();
+    append(chunk, points).inspect_err(|_| points.truncate(before))
+}
+
+fn append(chunk: &[u8], points: &mut Vec<Point>) -> Result<(), DecodeError> {
+    let refuse = |problem: String| DecodeError { what: WHAT, at: 0, problem };
+    let Some((count, stream)) = chunk.split_first_chunk::<2>() else {
+        return Err(refuse(format!("{} bytes, fewer than its sample count has", chunk.len())));
+    };
+    let count = usize::from(u16::from_be_bytes(*count));
     if count == 0 {
         return Ok(());
     }
-    // A sample after the second takes two bits at least.
-    if usize::from(count) > 2 + stream.len() * 4 {
-        return Err(refuse("claims more samples than its bytes can hold"));
+    // Every sample after the second takes two bits at least.
+    if count > 2 + stream.len() * 4 {
+        return Err(refuse(format!("claims {count} samples, more than {} bytes can hold", chunk.len())));
     }
+    points.reserve(count);
     let mut bits = Bits { bytes: stream, at: 0 };
-    let first = bits.bytes_varint()?;
+    let first = bits.varint()?;
     let mut time = (first >> 1).cast_signed() ^ -(first & 1).cast_signed();
     let mut value = bits.take(64)?;
     points.push(Point { time, value: f64::from_bits(value) });
     let mut step = 0_i64;
-    let (mut leading, mut trailing) = (0_u32, 0_u32);
+    // Of the last window of differing bits; before the first one all bits are taken.
+    let (mut length, mut behind) = (64, 0);
     for index in 1..count {
-        step =
-            if index == 1 { bits.bytes_varint()?.cast_signed() } else { step.wrapping_add(bits.second_difference()?) };
-        time = time.checked_add(step).ok_or_else(|| refuse("a time beyond 64 bits"))?;
+        step = match index {
+            1 => bits.varint()?.cast_signed(),
+            _ => step.wrapping_add(bits.second_difference()?),
+        };
+        time = time.checked_add(step).ok_or_else(|| bits.error("a time that leaves 64 bits"))?;
         if bits.take(1)? == 1 {
             if bits.take(1)? == 1 {
-                leading = u32::try_from(bits.take(5)?).unwrap_or(0);
-                let significant = match u32::try_from(bits.take(6)?).unwrap_or(0) {
+                let front = bits.take(5)?;
+                length = match bits.take(6)? {
                     0 => 64,
                     some => some,
                 };
-                trailing = 64_u32
-                    .checked_sub(leading + significant)
-                    .ok_or_else(|| refuse("a value with more than 64 bits"))?;
+                behind = 64_u64
+                    .checked_sub(front + length)
+                    .ok_or_else(|| bits.error(&format!("a value of {front} + {length} bits")))?;
             }
-            value ^= bits.take(64 - leading - trailing)? << trailing;
+            value ^= bits.take(length)? << behind;
         }
         points.push(Point { time, value: f64::from_bits(value) });
     }
@@ -61,38 +80,52 @@ struct Bits<'a> {
 }
 
 impl Bits<'_> {
+    #[cold]
     fn error(&self, problem: &str) -> DecodeError {
         DecodeError { what: WHAT, at: 2 + self.at / 8, problem: problem.to_owned() }
     }
 
-    fn take(&mut self, count: u32) -> Result<u64, DecodeError> {
-        let end = self.at + count as usize;
-        if end > 8 * self.bytes.len() {
+    /// The next `count` bits, at most 64, as the lowest of a number.
+    #[inline]
+    fn take(&mut self, count: u64) -> Result<u64, DecodeError> {
+        // Eight bytes hold 57 bits from any bit of the first one.
+        if count > 57 {
+            return Ok((self.take(count - 32)? << 32) | self.take(32)?);
+        }
+        let (byte, bit) = (self.at / 8, self.at % 8);
+        #[expect(clippy::cast_possible_truncation, reason = "at most 57")]
+        let count = count as usize;
+        if self.at + count > 8 * self.bytes.len() {
             return Err(self.error("ends before its last sample"));
         }
-        let mut value = 0_u64;
-        while self.at < end {
-            let (byte, offset) = (u64::from(self.bytes[self.at / 8]), self.at % 8);
-            let here = (8 - offset).min(end - self.at);
-            let piece = (byte >> (8 - offset - here)) & ((1 << here) - 1);
-            // A shift by 64 happens only when nothing is there to be shifted.
-            value = value.checked_shl(u32::try_from(here).unwrap_or(0)).unwrap_or(0) | piece;
-            self.at += here;
+        if count == 0 {
+            return Ok(0);
         }
-        Ok(value)
+        let rest = &self.bytes[byte..];
+        let word = rest.first_chunk::<8>().map_or_else(
+            || {
+                let mut last = [0; 8];
+                last[..rest.len()].copy_from_slice(rest);
+                u64::from_be_bytes(last)
+            },
+            |eight| u64::from_be_bytes(*eight),
+        );
+        self.at += count;
+        Ok((word << bit) >> (64 - count))
     }
 
-    /// A varint, which lies at a byte's edge in the two places where there is one.
-    fn bytes_varint(&mut self) -> Result<u64, DecodeError> {
-        if !self.at.is_multiple_of(8) {
-            // The step of the second sample follows 64 bits of a value, so this cannot happen.
-            return Err(self.error("a number off the edge of a byte"));
-        }
-        let (value, length) = uvarint(&self.bytes[self.at / 8..]).map_err(|problem| self.error(problem))?;
+    /// A varint; there are two, and both begin at a byte: behind the count, and behind 64 bits after a varint.
+    fn varint(&mut self) -> Result<u64, DecodeError> {
+        debug_assert!(self.at.is_multiple_of(8), "varints begin at a byte");
+        let (value, length) = uvarint(&self.bytes[self.at / 8..]).map_err(|fault| match fault {
+            VarintFault::Ends => self.error("ends before its last sample"),
+            VarintFault::TooLong => self.error(fault.as_str()),
+        })?;
         self.at += 8 * length;
         Ok(value)
     }
 
+    #[inline]
     fn second_difference(&mut self) -> Result<i64, DecodeError> {
         let mut width = 0;
         for wider in [14, 17, 20, 64] {
@@ -101,13 +134,9 @@ impl Bits<'_> {
             }
             width = wider;
         }
-        let bits = self.take(width)?;
-        Ok(match width {
-            0 => 0,
-            64 => bits.cast_signed(),
-            // The range is −(2^(w−1) − 1) ..= 2^(w−1), as Prometheus has it.
-            width if bits > 1 << (width - 1) => bits.cast_signed() - (1 << width),
-            _ => bits.cast_signed(),
-        })
+        let bits = self.take(width)?.cast_signed();
+        // The range of w bits is -(2^(w-1) - 1) ..= 2^(w-1): the middle is positive.
+        let negative = width != 0 && width != 64 && bits > 1 << (width - 1);
+        Ok(if negative { bits - (1 << width) } else { bits })
     }
 }
