@@ -45,6 +45,7 @@ fn catalogue() -> Catalogue {
         kind: MetricKind::Gauge,
         states: Vec::new(),
         signed: true,
+        combine: features::Combine::default(),
         foretells: String::new(),
     };
     Catalogue::try_new(vec![level]).unwrap()

@@ -22,6 +22,7 @@ fn catalogue() -> Catalogue {
         kind,
         states: Vec::new(),
         signed: false,
+        combine: features::Combine::default(),
         foretells: String::new(),
     };
     Catalogue::try_new(vec![

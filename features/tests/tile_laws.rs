@@ -141,6 +141,7 @@ fn catalogue() -> Catalogue {
         kind: MetricKind::Gauge,
         states: Vec::new(),
         signed: false,
+        combine: features::Combine::default(),
         foretells: String::new(),
     };
     Catalogue::try_new(vec![level]).unwrap()

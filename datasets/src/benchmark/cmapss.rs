@@ -219,6 +219,7 @@ fn plan(config: &CmapssConfig, input: Input) -> Result<BuildPlan> {
         kind: MetricKind::Gauge,
         states: Vec::new(),
         signed: id.starts_with("setting"),
+        combine: features::Combine::default(),
         foretells: String::new(),
     });
     let named = DatasetError::feature(name.clone());

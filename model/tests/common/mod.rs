@@ -26,6 +26,7 @@ pub(crate) fn catalogue() -> Catalogue {
         kind: MetricKind::Gauge,
         states: Vec::new(),
         signed: true,
+        combine: features::Combine::default(),
         foretells: String::new(),
     };
     Catalogue::try_new(vec![metric("a"), metric("b")]).unwrap()

@@ -77,6 +77,7 @@ pub(super) fn plan(inputs: Vec<Input>, causes: Vec<String>) -> Result<BuildPlan>
         kind: MetricKind::Gauge,
         states: Vec::new(),
         signed: false,
+        combine: features::Combine::default(),
         foretells: String::new(),
     };
     let catalogue = Catalogue::try_new(METRICS.iter().map(definition).collect()).map_err(&named)?;
