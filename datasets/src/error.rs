@@ -34,6 +34,22 @@ pub enum DatasetError {
         /// Which file.
         path: PathBuf,
     },
+    /// Too many series for this lake.
+    #[error(
+        "a new series past the limit of {limit}; send fewer (metric_relabel_configs, write_relabel_configs) or raise --max-series"
+    )]
+    SeriesLimit {
+        /// The limit.
+        limit: usize,
+    },
+    /// Rows come faster than they become Parquet.
+    #[error("{path}: {waiting} rows are waiting to become Parquet; try again in a few seconds")]
+    Full {
+        /// Which lake.
+        path: PathBuf,
+        /// Rows waiting.
+        waiting: usize,
+    },
     /// A gzip file that ends too early or is not gzip.
     #[error("{path}: gzip {problem}; fetch it again")]
     Gzip {
@@ -128,10 +144,10 @@ pub enum DatasetError {
         /// What is in it.
         problem: String,
     },
-    /// Another live build writes to the same target.
-    #[error("{path}: another build is writing this data set; wait for it or choose another folder")]
+    /// Another live process writes to the same place.
+    #[error("{path}: another process is at work here; wait for it to end, or choose another folder")]
     Busy {
-        /// Its staging folder.
+        /// The lock or the staging folder.
         path: PathBuf,
     },
     /// A config or plan that contradicts itself.
@@ -149,6 +165,14 @@ pub enum DatasetError {
         path: PathBuf,
         /// What the reader said.
         reason: String,
+    },
+    /// A running service that does not answer as it should.
+    #[error("{url}: {problem}")]
+    Remote {
+        /// Its address, without secrets.
+        url: String,
+        /// What it answered, what to do.
+        problem: String,
     },
     /// A sample, event, spec or mapping the features room refuses.
     #[error("{subject}: {error}")]

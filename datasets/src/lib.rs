@@ -9,17 +9,27 @@ pub mod builder;
 pub mod card;
 pub mod dataset;
 pub mod error;
+#[cfg(feature = "ingest")]
+pub mod ingest;
+pub mod lake;
+pub mod lake_source;
 pub mod manifest;
 mod parquet_file;
 pub mod progress;
 pub mod simulator;
 pub mod source;
+mod span;
+#[cfg(feature = "sql")]
+pub mod sql;
 mod staging;
 
 pub use builder::{Built, build};
 pub use dataset::{Dataset, Description, VerifyReport};
 pub use error::{DatasetError, Result};
+pub use lake::{Lake, LakeOptions, LakeWriter};
+pub use lake_source::{LakeBuildConfig, LakeSource};
 pub use manifest::Manifest;
 pub use progress::{Progress, Silent};
 pub use simulator::{Simulator, SimulatorConfig};
 pub use source::{BuildPlan, Cuts, Source, SplitRule};
+pub use span::Span;

@@ -113,7 +113,7 @@ fn properties(schema: &Schema) -> WriterProperties {
             DataType::Float32 | DataType::Float64 => builder
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_encoding(column, Encoding::BYTE_STREAM_SPLIT),
-            DataType::Int64 => builder
+            DataType::Int64 | DataType::Timestamp(_, _) => builder
                 .set_column_dictionary_enabled(column.clone(), false)
                 .set_column_encoding(column, Encoding::DELTA_BINARY_PACKED),
             // Smallest and largest window as bytes mean nothing and would bloat the footer.
@@ -124,6 +124,14 @@ fn properties(schema: &Schema) -> WriterProperties {
         };
     }
     builder.build()
+}
+
+/// SHA-256 of a file, hexadecimal, and its size.
+pub(crate) fn digest(path: &Path) -> Result<(String, u64)> {
+    let mut file = File::open(path).map_err(DatasetError::io(path, "open the file"))?;
+    let mut sink = Digesting { inner: io::sink(), digest: Sha256::new(), bytes: 0 };
+    io::copy(&mut file, &mut sink).map_err(DatasetError::io(path, "read the file"))?;
+    Ok((hex::encode(sink.digest.finalize()), sink.bytes))
 }
 
 /// Opens a Parquet file for reading, batch by batch, with its key-value metadata.

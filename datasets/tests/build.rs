@@ -70,6 +70,8 @@ fn plan() -> BuildPlan {
         }],
         regimes: Vec::new(),
         summaries: Vec::new(),
+        scrape_interval: None,
+        rollup: None,
         catalogue_digest: catalogue.digest(),
     };
     BuildPlan {

@@ -113,6 +113,11 @@ impl FeatureBatch {
         &self.flat[row * self.width..(row + 1) * self.width]
     }
 
+    /// Flat values of one row, to be filled by a second pass; a value must stay finite or NaN.
+    pub fn flat_row_mut(&mut self, row: usize) -> &mut [f32] {
+        &mut self.flat[row * self.width..(row + 1) * self.width]
+    }
+
     /// Sequence window of one row, steps × channels, oldest step first.
     #[must_use]
     pub fn sequence_row(&self, row: usize) -> &[f32] {

@@ -1,6 +1,24 @@
 //! From the bytes of a protocol to source series and points: pure, bounded, fuzzed; no mapping and no clock.
+//!
+//! Every decoder hands its series to a [`SeriesSink`] one by one, so that memory is bounded by the message. What
+//! is wrong with one series costs that series, and is said when its labels are asked for; what is wrong with the
+//! message ends it.
+
+pub mod exposition;
+pub mod otlp;
+pub mod remote_read;
+pub mod remote_write;
+pub mod snappy;
+pub mod vm_export;
+mod wire;
+pub mod xor_chunk;
 
 use crate::labels::Labels;
+
+/// Labels of a series, more than this are refused.
+pub const MOST_LABELS: usize = 128;
+/// Bytes of a label's name or value, more than this are refused.
+pub const LONGEST_LABEL: usize = 64 * 1024;
 
 /// One point of a source series. The stale mark is the NaN of [`STALE_NAN_BITS`](crate::sample::STALE_NAN_BITS).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,10 +60,7 @@ pub struct SourceSeries<'a> {
 /// Takes series one by one.
 pub trait SeriesSink {
     /// One series of the message.
-    ///
-    /// # Errors
-    /// When the labels cannot be parsed; the decoder stops there.
-    fn take(&mut self, series: &SourceSeries<'_>) -> Result<(), DecodeError>;
+    fn take(&mut self, series: &SourceSeries<'_>);
 }
 
 /// Why bytes are not what they claim to be: what, where, what was seen.
@@ -58,4 +73,32 @@ pub struct DecodeError {
     pub at: usize,
     /// What was seen and expected.
     pub problem: String,
+}
+
+/// What a message held, apart from what the sink made of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Decoded {
+    /// Series handed over.
+    pub series: u64,
+    /// Points handed over.
+    pub points: u64,
+    /// Native histograms and exemplars passed over: this project has no use for them.
+    pub passed_over: u64,
+}
+
+/// Checks owned pairs as every protocol needs it: a name, no label twice, none too long or too many.
+pub(crate) fn labels_of(pairs: Vec<(String, String)>, what: &'static str, at: usize) -> Result<Labels, DecodeError> {
+    let refuse = |problem: String| DecodeError { what, at, problem };
+    if pairs.len() > MOST_LABELS {
+        return Err(refuse(format!("{} labels, at most {MOST_LABELS} are taken", pairs.len())));
+    }
+    if let Some((name, value)) = pairs.iter().find(|(name, value)| name.len().max(value.len()) > LONGEST_LABEL) {
+        let start: String = name.chars().take(40).collect();
+        return Err(refuse(format!("label {start:?} has {} bytes, at most {LONGEST_LABEL} are taken", value.len())));
+    }
+    let labels = Labels::try_new(pairs).map_err(|name| refuse(format!("label {name:?} is given twice")))?;
+    if labels.name().is_empty() {
+        return Err(refuse(format!("a series without a name (__name__): {labels}")));
+    }
+    Ok(labels)
 }

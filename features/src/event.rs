@@ -9,6 +9,12 @@ use crate::catalogue::{Catalogue, MetricId};
 use crate::sample::Sample;
 use crate::{FeatureError, Result};
 
+/// Version of the rules below; raised whenever a rule or threshold changes, since other rules make another data set.
+#[must_use]
+pub fn rules_text() -> String {
+    "event rules 1".to_owned()
+}
+
 /// A failure that happened in `(t_low, t_high]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailureEvent {

@@ -1,6 +1,7 @@
 //! Everything known about one entity key: what was measured, what failed, how watching ended.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use survival::CensorReason;
 
@@ -29,7 +30,7 @@ pub struct EntityHistory {
     /// Sorted by (metric, part, time).
     pub samples: Vec<Sample>,
     /// Tiles made while reading; where given, features come from these and not from `samples`.
-    pub tiles: Option<EntityTiles>,
+    pub tiles: Option<Arc<EntityTiles>>,
     /// Sorted by `t_high`.
     pub events: Vec<FailureEvent>,
     /// Stretches without any sample, longer than the gap rule allows, as (last sample, next sample).

@@ -1,5 +1,7 @@
 //! What a source series becomes: one canonical metric of one part of one entity, and how its values translate.
 
+use std::sync::Arc;
+
 use crate::catalogue::MetricId;
 use crate::entity::Entity;
 
@@ -16,32 +18,35 @@ pub struct CanonicalSeries {
 }
 
 /// From a source value to the canonical one.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Transform {
     /// Times this, which brings it to the canonical unit.
     Scale(f64),
+    /// 1 whatever the value, for labels that ride on a series of another meaning.
+    Present,
     /// A row of a state set: this state's index where the value is 1, nothing where it is 0.
     State(u16),
     /// A value that names its state by number: the index given by the mapping for it.
-    Code(&'static [(i64, u16)]),
+    Code(Arc<[(i64, u16)]>),
 }
 
 impl Transform {
     /// The canonical value, `None` where the row says nothing. The stale mark passes unchanged.
     #[must_use]
     #[expect(clippy::cast_possible_truncation, clippy::float_cmp, reason = "codes are small whole numbers")]
-    pub fn apply(self, value: f64) -> Option<f64> {
+    pub fn apply(&self, value: f64) -> Option<f64> {
         if value.to_bits() == crate::sample::STALE_NAN_BITS {
             return match self {
                 // One row of a state set ends whenever another state begins.
                 Self::State(_) => None,
-                Self::Scale(_) | Self::Code(_) => Some(value),
+                Self::Scale(_) | Self::Present | Self::Code(_) => Some(value),
             };
         }
         match self {
-            Self::Scale(scale) if scale == 1.0 => Some(value),
+            Self::Scale(scale) if *scale == 1.0 => Some(value),
             Self::Scale(scale) => Some(value * scale),
-            Self::State(index) => (value >= 0.5).then(|| f64::from(index)),
+            Self::Present => Some(1.0),
+            Self::State(index) => (value >= 0.5).then(|| f64::from(*index)),
             Self::Code(codes) => {
                 codes.iter().find(|(code, _)| *code == value as i64).map(|&(_, index)| f64::from(index))
             }

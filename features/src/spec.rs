@@ -4,11 +4,27 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use survival::TimeUnit;
 
-use crate::catalogue::{Catalogue, MetricId};
-use crate::{FeatureError, Result};
+use crate::Result;
+use crate::catalogue::{Catalogue, MetricId, MetricKind};
+
+mod check;
+mod file;
+mod source;
+mod statistic;
+
+pub use source::{FlatSource, Neighbourhood, Pooled};
+pub use statistic::Statistic;
+pub(crate) use statistic::check_statistic;
 
 /// Raised whenever the bits of a feature may change.
-pub const KERNEL_VERSION: u32 = 1;
+///
+/// 2: tiles know gaps, lives and stale marks; sums are shifted; parts are combined.
+pub const KERNEL_VERSION: u32 = 2;
+
+/// Metrics whose value is the start of a life: process counters begin at zero there.
+const LIFE_METRICS: [&str; 3] = ["start.time", "boot.time", "created.time"];
+/// Counters that run on across lives.
+const RUN_ON: [&str; 1] = ["restart.count"];
 
 /// What a tick is: `ticks_per_unit` ticks make one `unit` (1000 per second for milliseconds, 1 per cycle).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,72 +43,20 @@ impl TimeAxis {
     pub fn units(self, ticks: i64) -> f64 {
         ticks as f64 / self.ticks_per_unit as f64
     }
-}
 
-/// A statistic of a tile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Statistic {
-    /// Newest value.
-    Last,
-    /// Mean of the values.
-    Mean,
-    /// Smallest value.
-    Min,
-    /// Largest value.
-    Max,
-    /// Sample standard deviation.
-    Std,
-    /// Least-squares slope, per unit of time.
-    Slope,
-    /// Growth of a counter, resets counted from zero.
-    Increase,
-    /// Growth of a counter per unit of covered time.
-    Rate,
-    /// Largest single step of a counter.
-    MaxStep,
-    /// Resets of a counter.
-    Resets,
-    /// Number of samples.
-    Count,
-}
-
-/// Where a flat column comes from. Windows are in ticks, half-open `[as_of − window, as_of)`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "from", rename_all = "snake_case", deny_unknown_fields)]
-pub enum FlatSource {
-    /// An attribute known at birth.
-    Attribute {
-        /// Its name.
-        attribute: String,
-    },
-    /// Time since birth, in units.
-    Age,
-    /// A statistic of one metric over a window.
-    Tile {
-        /// Canonical metric.
-        metric: String,
-        /// Which statistic.
-        statistic: Statistic,
-        /// Length of the window in ticks.
-        window: i64,
-    },
-    /// Newest `used` over newest `limit` within a window; missing where the limit is 0 or unknown.
-    Saturation {
-        /// Canonical metric of the amount used.
-        used: String,
-        /// Canonical metric of the limit.
-        limit: String,
-        /// Length of the window in ticks.
-        window: i64,
-    },
-    /// Failures of this entity key within a window.
-    EventCount {
-        /// Length of the window in ticks.
-        window: i64,
-    },
-    /// Time since the last failure of this entity key, in units; missing when there was none.
-    SinceEvent,
+    /// Ticks in a second; `None` where time is not that of a clock.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "far below 2^53")]
+    pub fn ticks_per_second(self) -> Option<f64> {
+        let seconds = match self.unit {
+            TimeUnit::Seconds => 1.0,
+            TimeUnit::Minutes => 60.0,
+            TimeUnit::Hours => 3600.0,
+            TimeUnit::Days => 86_400.0,
+            TimeUnit::Cycles => return None,
+        };
+        Some(self.ticks_per_unit as f64 / seconds)
+    }
 }
 
 /// One flat column.
@@ -157,6 +121,24 @@ pub enum Summary {
     },
 }
 
+/// Tiles joined beforehand (hours out of five minutes) for long windows.
+///
+/// Windows of at least `from_window` end at the roll-up edge at or before `as_of` and are joined from roll-ups,
+/// newest to oldest, each joined from its tiles newest to oldest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rollup {
+    /// How many tiles make one roll-up.
+    pub tile_multiple: i64,
+    /// Shortest window, in ticks, that is read from roll-ups.
+    pub from_window: i64,
+}
+
+impl Rollup {
+    /// Hours out of five-minute tiles, for windows of a day and longer, where a tick is a millisecond.
+    pub const HOURS: Self = Self { tile_multiple: 12, from_window: 86_400_000 };
+}
+
 /// The declarative description of a feature row, shared by data set, bundle and request.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -185,110 +167,17 @@ pub struct FeatureSpec {
     /// Summaries of every channel, computed after normalising.
     #[serde(default)]
     pub summaries: Vec<Summary>,
+    /// Time between two samples of a metric, in ticks, where completeness is to be judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scrape_interval: Option<i64>,
+    /// Longer windows are read from tiles joined beforehand; `None` reads every window from tiles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollup: Option<Rollup>,
     /// Digest of the catalogue the metrics come from.
     pub catalogue_digest: String,
 }
 
 impl FeatureSpec {
-    /// Checks the whole: names, windows against tiles, metrics against the catalogue.
-    ///
-    /// # Errors
-    /// One message naming the key, its value and what it contradicts.
-    pub fn validate(&self, catalogue: &Catalogue) -> Result<()> {
-        let refuse = |reason: String| Err(FeatureError::Spec { reason });
-        if self.kernel_version != KERNEL_VERSION {
-            return refuse(format!(
-                "kernel_version is {}, this build computes {KERNEL_VERSION}; rebuild the data set",
-                self.kernel_version
-            ));
-        }
-        if self.catalogue_digest != catalogue.digest() {
-            return refuse("catalogue_digest differs from the catalogue given".to_owned());
-        }
-        if self.tile <= 0 || self.time.ticks_per_unit <= 0 {
-            return refuse(format!(
-                "tile ({}) and ticks_per_unit ({}) must be above 0",
-                self.tile, self.time.ticks_per_unit
-            ));
-        }
-        if self.ingest_lag < 0 || self.longest_gap <= 0 {
-            return refuse(format!(
-                "ingest_lag ({}) must be at least 0 and longest_gap ({}) above 0",
-                self.ingest_lag, self.longest_gap
-            ));
-        }
-        if self.flat.is_empty() && (self.steps == 0 || self.channels.is_empty()) {
-            return refuse("neither flat columns nor sequence channels: nothing to learn from".to_owned());
-        }
-        if (self.steps == 0) != self.channels.is_empty() {
-            return refuse(format!(
-                "steps ({}) and channels ({}) must both be given or both be 0",
-                self.steps,
-                self.channels.len()
-            ));
-        }
-        if self.steps > 0 && (self.step <= 0 || self.step % self.tile != 0) {
-            return refuse(format!("step ({}) must be a multiple of tile ({})", self.step, self.tile));
-        }
-        let mut names = std::collections::HashSet::new();
-        for name in self.flat.iter().map(|c| &c.name).chain(self.channels.iter().map(|c| &c.name)) {
-            if name.is_empty() || !names.insert(name) {
-                return refuse(format!("column {name:?} is empty or given twice"));
-            }
-        }
-        for column in &self.flat {
-            let window = match &column.source {
-                FlatSource::Tile { metric, window, .. } => {
-                    catalogue.id(metric)?;
-                    *window
-                }
-                FlatSource::Saturation { used, limit, window } => {
-                    catalogue.id(used)?;
-                    catalogue.id(limit)?;
-                    *window
-                }
-                FlatSource::EventCount { window } => *window,
-                FlatSource::Attribute { .. } | FlatSource::Age | FlatSource::SinceEvent => continue,
-            };
-            if window <= 0 || window % self.tile != 0 {
-                return refuse(format!(
-                    "column {:?}: window ({window}) must be a multiple of tile ({})",
-                    column.name, self.tile
-                ));
-            }
-        }
-        for channel in &self.channels {
-            catalogue.id(&channel.metric)?;
-            if let Some(limit) = &channel.divide_by {
-                catalogue.id(limit)?;
-            }
-        }
-        for regime in &self.regimes {
-            if self.channel_index(&regime.channel).is_none() || regime.resolution <= 0.0 {
-                return refuse(format!(
-                    "regime channel {:?} must be a channel, with a resolution above 0",
-                    regime.channel
-                ));
-            }
-        }
-        for summary in &self.summaries {
-            let steps = match *summary {
-                Summary::Last => 1,
-                Summary::Mean { steps }
-                | Summary::Std { steps }
-                | Summary::Slope { steps }
-                | Summary::Change { steps } => steps,
-            };
-            if steps == 0 || steps > self.steps {
-                return refuse(format!(
-                    "summary {summary:?} reaches over {steps} steps, the window has {}",
-                    self.steps
-                ));
-            }
-        }
-        Ok(())
-    }
-
     /// SHA-256 over canonical JSON (sorted keys), hexadecimal.
     #[must_use]
     pub fn hash(&self) -> String {
@@ -302,10 +191,27 @@ impl FeatureSpec {
     pub fn lookback(&self) -> i64 {
         let steps = i64::try_from(self.steps).unwrap_or(i64::MAX);
         let flat = self.flat.iter().map(|column| match column.source {
-            FlatSource::Tile { window, .. } | FlatSource::Saturation { window, .. } => window,
-            _ => 0,
+            FlatSource::Season { period, cycles, .. } => self.season_reach(period, cycles, 1),
+            FlatSource::Cusum { period, cycles, steps, .. } => self.season_reach(period, cycles, steps),
+            ref source => source.windows().into_iter().map(|window| self.window_reach(window)).max().unwrap_or(0),
         });
         flat.chain([steps.saturating_mul(self.step)]).max().unwrap_or(0)
+    }
+
+    /// Ticks back from `as_of` to the start of a window, at the worst.
+    fn window_reach(&self, window: i64) -> i64 {
+        match self.rollup {
+            Some(rollup) if window >= rollup.from_window => {
+                window.saturating_add((rollup.tile_multiple - 1).saturating_mul(self.tile))
+            }
+            _ => window,
+        }
+    }
+
+    fn season_reach(&self, period: i64, cycles: u32, steps: u32) -> i64 {
+        let multiple = self.rollup.map_or(1, |rollup| rollup.tile_multiple);
+        let hour = multiple.saturating_mul(self.tile);
+        period.saturating_mul(i64::from(cycles)).saturating_add(hour.saturating_mul(i64::from(steps) + 1))
     }
 
     /// Position of a channel.
@@ -319,22 +225,53 @@ impl FeatureSpec {
     /// # Errors
     /// When the catalogue lacks one.
     pub fn metrics(&self, catalogue: &Catalogue) -> Result<Vec<MetricId>> {
-        let mut ids = Vec::new();
-        for column in &self.flat {
-            match &column.source {
-                FlatSource::Tile { metric, .. } => ids.push(catalogue.id(metric)?),
-                FlatSource::Saturation { used, limit, .. } => ids.extend([catalogue.id(used)?, catalogue.id(limit)?]),
-                _ => {}
-            }
-        }
-        for channel in &self.channels {
-            ids.push(catalogue.id(&channel.metric)?);
-            if let Some(limit) = &channel.divide_by {
-                ids.push(catalogue.id(limit)?);
-            }
-        }
+        let flat = self.flat.iter().flat_map(|column| column.source.metrics());
+        let channels = self.channels.iter().flat_map(|c| std::iter::once(&c.metric).chain(&c.divide_by));
+        let mut ids: Vec<MetricId> =
+            flat.chain(channels.map(String::as_str)).map(|name| catalogue.id(name)).collect::<Result<_>>()?;
         ids.sort_unstable();
         ids.dedup();
         Ok(ids)
     }
+
+    /// Time metrics whose values say when a life began (`start.time`, `boot.time`, `created.time`), as far as the
+    /// catalogue has them; a counter is read rightly only beside them. In id order; empty where the spec reads no
+    /// counter or its time is not that of a clock.
+    #[must_use]
+    pub fn life_metrics(&self, catalogue: &Catalogue) -> Vec<MetricId> {
+        let of_kind = |id: &MetricId, kind| catalogue.definition(*id).is_some_and(|d| d.kind == kind);
+        let counters = self.metrics(catalogue).is_ok_and(|ids| ids.iter().any(|id| of_kind(id, MetricKind::Counter)));
+        if !counters || self.time.ticks_per_second().is_none() {
+            return Vec::new();
+        }
+        life_metrics(catalogue)
+    }
+}
+
+/// The feature specs of this build, as TOML, by name.
+pub const SHIPPED: [(&str, &str); 4] = [
+    ("container", include_str!("../specs/container.toml")),
+    ("pod", include_str!("../specs/pod.toml")),
+    ("node", include_str!("../specs/node.toml")),
+    ("vm", include_str!("../specs/vm.toml")),
+];
+
+/// The text of a shipped spec.
+#[must_use]
+pub fn shipped(name: &str) -> Option<&'static str> {
+    SHIPPED.iter().find(|(known, _)| *known == name).map(|(_, text)| *text)
+}
+
+/// Time metrics of a catalogue whose values say when a life began, in id order.
+pub(crate) fn life_metrics(catalogue: &Catalogue) -> Vec<MetricId> {
+    let is_time = |id: &MetricId| catalogue.definition(*id).is_some_and(|d| d.kind == MetricKind::Time);
+    let mut ids: Vec<MetricId> =
+        LIFE_METRICS.iter().filter_map(|name| catalogue.id(name).ok()).filter(is_time).collect();
+    ids.sort_unstable();
+    ids
+}
+
+/// Whether a counter runs on across lives.
+pub(crate) fn runs_on(name: &str) -> bool {
+    RUN_ON.contains(&name)
 }

@@ -1,10 +1,20 @@
 //! As typed; each becomes a library's configuration and is gone.
 
+#[cfg(feature = "data")]
+mod lake;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use model::DeviceChoice;
+
+#[cfg(feature = "data")]
+pub(crate) use lake::{LakeAction, LakeArgs, MetricsAction, MetricsArgs};
+#[cfg(feature = "ingest")]
+pub(crate) use lake::{FileFormat, FilesArgs, IngestArgs, IngestFrom, ListenArgs, PullArgs};
+#[cfg(feature = "sql")]
+pub(crate) use lake::{SqlArgs, SqlFormat};
 
 /// Predicts which virtual machines, containers, pods and nodes will fail, when, and of what, and tests on
 /// your own data whether the neural model beats classical reliability statistics.
@@ -26,6 +36,18 @@ pub(crate) enum Command {
     /// Run the whole path once: data, models, comparison, server, answers.
     #[cfg(all(feature = "train", feature = "serve", feature = "score", feature = "client"))]
     Demo(DemoArgs),
+    /// Bring metrics into a lake: receive remote write and OTLP, fetch history, import files.
+    #[cfg(feature = "ingest")]
+    Ingest(IngestArgs),
+    /// Look at a lake, merge its files, drop old raw samples.
+    #[cfg(feature = "data")]
+    Lake(LakeArgs),
+    /// Show the canonical metrics, who provides each and what it foretells.
+    #[cfg(feature = "data")]
+    Metrics(MetricsArgs),
+    /// Ask a lake or data sets in SQL.
+    #[cfg(feature = "sql")]
+    Sql(SqlArgs),
     /// Make, check and look at data sets.
     #[cfg(feature = "data")]
     Dataset(DatasetArgs),
@@ -132,6 +154,21 @@ pub(crate) enum DatasetAction {
         /// Folder to write; must not exist.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
+    },
+    /// Build a data set from a lake: windows, labels, splits.
+    Build {
+        /// The lake.
+        #[arg(long, value_name = "DIR")]
+        lake: PathBuf,
+        /// What to build, TOML: kind, cuts, causes, split, features.
+        #[arg(long, value_name = "FILE")]
+        spec: PathBuf,
+        /// Folder to write; must not exist.
+        #[arg(long, value_name = "DIR")]
+        out: PathBuf,
+        /// Print the manifest's counts as JSON; progress goes to standard error as JSON lines.
+        #[arg(long)]
+        json: bool,
     },
     /// Build a data set from a simulated fleet whose true hazard is known.
     Simulate {
@@ -265,9 +302,12 @@ pub(crate) struct ScoreArgs {
     /// The data set.
     #[arg(long, value_name = "DIR")]
     pub(crate) dataset: Option<PathBuf>,
-    /// A lake of samples; comes with the ingest work and is refused until then.
+    /// A lake: every entity of the bundle's kind as of the newest tile edge, or of --as-of (RFC 3339 or milliseconds).
     #[arg(long, value_name = "DIR", conflicts_with = "dataset")]
     pub(crate) lake: Option<PathBuf>,
+    /// Which entities of the lake.
+    #[arg(long, default_value = "container")]
+    pub(crate) kind: String,
     /// The bundle.
     #[arg(long, value_name = "DIR")]
     pub(crate) bundle: Option<PathBuf>,
@@ -345,4 +385,10 @@ pub(crate) struct DeviceArgs {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// A length of time in milliseconds: 90s, 5m, 1h, 7d.
+#[cfg(feature = "data")]
+pub(crate) fn duration(text: &str) -> Result<i64, String> {
+    text.parse::<datasets::Span>().map(|span| span.0)
 }

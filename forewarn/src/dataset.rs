@@ -8,7 +8,7 @@ use datasets::benchmark::cmapss::CmapssConfig;
 use datasets::benchmark::prevent::PreventConfig;
 use datasets::benchmark::{AlibabaPods, Cmapss, Prevent};
 use datasets::simulator::World;
-use datasets::{Dataset, Simulator, SimulatorConfig, Source};
+use datasets::{Dataset, LakeBuildConfig, LakeSource, Simulator, SimulatorConfig, Source};
 
 use crate::args::{DatasetAction, DatasetArgs, ImportSource, WorldArg};
 use crate::bar::{Bar, Style};
@@ -33,6 +33,18 @@ pub(crate) fn run(args: DatasetArgs) -> anyhow::Result<()> {
                 ImportSource::AlibabaPods => Box::new(AlibabaPods::open(&AlibabaPodsConfig { from })?),
             };
             build(source.as_mut(), &out, &bar)
+        }
+        DatasetAction::Build { lake, spec, out, json } => {
+            let bar = Bar::new(if json { Style::Script } else { Style::Person });
+            let mut source = LakeSource::open(&lake, LakeBuildConfig::read(&spec)?)?;
+            let built = datasets::build(&mut source, &out, &bar)
+                .with_context(|| format!("building {} from {}", out.display(), lake.display()))?;
+            if json {
+                println!("{}", serde_json::to_string_pretty(&built.manifest.counts)?);
+            } else {
+                print_built(&out, &built);
+            }
+            Ok(())
         }
         DatasetAction::Simulate { config, world, seed, permute_labels, out } => {
             let text = config_file::text(config.as_deref())?;
@@ -74,6 +86,11 @@ pub(crate) fn run(args: DatasetArgs) -> anyhow::Result<()> {
 
 fn build(source: &mut dyn Source, out: &Path, bar: &Bar) -> anyhow::Result<()> {
     let built = datasets::build(source, out, bar).with_context(|| format!("building {}", out.display()))?;
+    print_built(out, &built);
+    Ok(())
+}
+
+fn print_built(out: &Path, built: &datasets::Built) {
     let counts = &built.manifest.counts;
     println!(
         "{}: {} rows of {} entities, {} failures ({})",
@@ -83,5 +100,4 @@ fn build(source: &mut dyn Source, out: &Path, bar: &Bar) -> anyhow::Result<()> {
         counts.events_by_cause.values().sum::<u64>(),
         counts.events_by_cause.iter().map(|(cause, n)| format!("{cause} {n}")).collect::<Vec<_>>().join(", ")
     );
-    Ok(())
 }

@@ -15,12 +15,22 @@ mod device;
 #[cfg(feature = "train")]
 mod evaluate;
 mod exit;
+#[cfg(feature = "ingest")]
+mod ingest;
+#[cfg(feature = "data")]
+mod lake;
+#[cfg(feature = "data")]
+mod metrics;
 #[cfg(feature = "client")]
 mod predict;
 #[cfg(feature = "score")]
 mod score;
 #[cfg(feature = "serve")]
 mod serve;
+#[cfg(feature = "sql")]
+mod sql;
+#[cfg(any(feature = "serve", feature = "ingest"))]
+mod stop;
 #[cfg(feature = "train")]
 mod train;
 
@@ -51,6 +61,14 @@ fn main() -> ExitCode {
     let result = match args.command {
         #[cfg(all(feature = "train", feature = "serve", feature = "score", feature = "client"))]
         Command::Demo(demo_args) => demo::run(demo_args),
+        #[cfg(feature = "ingest")]
+        Command::Ingest(ingest_args) => ingest::run(ingest_args),
+        #[cfg(feature = "data")]
+        Command::Lake(lake_args) => lake::run(lake_args),
+        #[cfg(feature = "data")]
+        Command::Metrics(metrics_args) => metrics::run(metrics_args),
+        #[cfg(feature = "sql")]
+        Command::Sql(sql_args) => sql::run(sql_args),
         #[cfg(feature = "data")]
         Command::Dataset(dataset_args) => dataset::run(dataset_args),
         #[cfg(feature = "train")]

@@ -1,9 +1,12 @@
 //! `forewarn score`: the nightly job.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use score::{Outcome, ScoreConfig, score};
+use datasets::lake_source::rows_at;
+use features::EntityKind;
+use model::LoadedBundle;
+use score::{AsOf, Outcome, ScoreConfig, score, score_rows};
 
 use crate::args::ScoreArgs;
 use crate::bar::{Bar, Style};
@@ -14,14 +17,17 @@ use crate::exit::usage;
 static STOP: AtomicBool = AtomicBool::new(false);
 
 pub(crate) fn run(args: ScoreArgs) -> anyhow::Result<()> {
-    if args.lake.is_some() {
-        return Err(usage("--lake is not there yet: build a data set and score that with --dataset"));
-    }
     let json = args.json;
-    let config = resolve(args)?;
-    stop_on_signal();
     let bar = Bar::new(if json { Style::Script } else { Style::Person });
-    let outcome = score(&config, &bar, &STOP)?;
+    let (config, outcome) = match args.lake.clone() {
+        None => {
+            let config = resolve(args)?;
+            stop_on_signal();
+            let outcome = score(&config, &bar, &STOP)?;
+            (config, outcome)
+        }
+        Some(lake) => of_lake(args, &lake, &bar)?,
+    };
     config_file::write(&outcome.dir().join("score.toml"), toml::to_string_pretty(&config)?.as_bytes())?;
     match &outcome {
         Outcome::Committed { dir, manifest } | Outcome::AlreadyCommitted { dir, manifest } => {
@@ -43,6 +49,30 @@ pub(crate) fn run(args: ScoreArgs) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Scores every entity of a lake that is alive at the moment asked for, the newest closed tile unless given.
+fn of_lake(mut args: ScoreArgs, lake: &Path, bar: &Bar) -> anyhow::Result<(ScoreConfig, Outcome)> {
+    let moment = match args.as_of.take() {
+        None | Some(AsOf::Latest) => None,
+        Some(AsOf::At(milliseconds)) => Some(milliseconds),
+        Some(AsOf::All) => return Err(usage("--as-of all is for data sets; a lake is scored at one moment")),
+    };
+    let kind = EntityKind::from_name(&args.kind)?;
+    // In the config the lake stands where the data set would, so that score.toml says what was scored.
+    args.dataset = Some(lake.to_owned());
+    args.as_of = Some(AsOf::Latest);
+    let mut config = resolve(args)?;
+    stop_on_signal();
+    let bundle = LoadedBundle::load(&config.bundle, config.device)?;
+    let info = bundle.info();
+    let night = rows_at(lake, kind, &info.spec, &info.causes, moment)?;
+    config.as_of = AsOf::At(night.as_of);
+    for (rule, count) in &night.skipped {
+        eprintln!("{count} entities left out: {rule}");
+    }
+    let outcome = score_rows(&config, &bundle, &night.rows, &night.digest, bar, &STOP)?;
+    Ok((config, outcome))
 }
 
 fn resolve(args: ScoreArgs) -> anyhow::Result<ScoreConfig> {
@@ -91,10 +121,10 @@ fn resolve(args: ScoreArgs) -> anyhow::Result<ScoreConfig> {
 
 /// SIGTERM and Ctrl-C finish the part under way and end with 75.
 fn stop_on_signal() {
-    #[cfg(feature = "serve")]
+    #[cfg(any(feature = "serve", feature = "ingest"))]
     std::thread::spawn(|| {
         let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else { return };
-        runtime.block_on(crate::serve::stop_signal());
+        runtime.block_on(crate::stop::signal());
         STOP.store(true, std::sync::atomic::Ordering::Relaxed);
     });
 }

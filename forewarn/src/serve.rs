@@ -32,7 +32,7 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
         if let Some(http) = &http {
             println!("metrics on http://{}/metrics", http.local_addr()?);
         }
-        serve::run(listener, http, model, config, stop_signal()).await?;
+        serve::run(listener, http, model, config, crate::stop::signal()).await?;
         anyhow::Ok(())
     })
 }
@@ -41,20 +41,4 @@ pub(crate) fn run(args: ServeArgs) -> anyhow::Result<()> {
 pub(crate) fn served(bundle: LoadedBundle) -> Model {
     let (info, predictor, device) = bundle.into_parts();
     Model { info, predictor: Box::new(predictor), device: device.name }
-}
-
-/// Resolves on SIGTERM or Ctrl-C.
-pub(crate) async fn stop_signal() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        if let Ok(mut terminate) = signal(SignalKind::terminate()) {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = tokio::signal::ctrl_c() => {}
-            }
-            return;
-        }
-    }
-    let _ = tokio::signal::ctrl_c().await;
 }

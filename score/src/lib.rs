@@ -15,4 +15,4 @@ pub use config::{AsOf, ScoreConfig};
 pub use error::{Result, ScoreError};
 pub use ledger::Part;
 pub use risk_table::{Scored, alarm_name, horizon_label};
-pub use run::{NightManifest, Outcome, score};
+pub use run::{NightManifest, Outcome, score, score_rows};

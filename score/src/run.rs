@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use datasets::{Dataset, Progress};
-use features::{FeatureBatch, LabeledBatch};
+use features::FeatureBatch;
 use model::{BundleInfo, LoadedBundle, ModelError, Predictor};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
@@ -111,6 +111,36 @@ pub fn score(config: &ScoreConfig, progress: &dyn Progress, stop: &AtomicBool) -
         .into());
     }
     let input_digest = digest(&config.dataset.join("dataset.json"))?;
+    let rows = dataset.rows()?;
+    night_of(config, &bundle, &rows.features, &input_digest, progress, stop)
+}
+
+/// Scores rows that were made for this night, such as those of a lake. `input_digest` pins what they were made from;
+/// equal digests are the same night.
+///
+/// # Errors
+/// As [`score`].
+pub fn score_rows(
+    config: &ScoreConfig,
+    bundle: &LoadedBundle,
+    rows: &FeatureBatch,
+    input_digest: &str,
+    progress: &dyn Progress,
+    stop: &AtomicBool,
+) -> Result<Outcome> {
+    config.validate()?;
+    night_of(config, bundle, rows, input_digest, progress, stop)
+}
+
+fn night_of(
+    config: &ScoreConfig,
+    bundle: &LoadedBundle,
+    rows: &FeatureBatch,
+    input_digest: &str,
+    progress: &dyn Progress,
+    stop: &AtomicBool,
+) -> Result<Outcome> {
+    let info = bundle.info().clone();
     let identity = format!("{input_digest} {} {} {}", info.digest, config.as_of.text(), config.shards);
     let run_id = hex::encode(Sha256::digest(identity.as_bytes()))[..16].to_owned();
     let dir =
@@ -128,16 +158,15 @@ pub fn score(config: &ScoreConfig, progress: &dyn Progress, stop: &AtomicBool) -
     fs::create_dir_all(&staging).map_err(io(&staging))?;
     refuse_other_run(&dir, &staging, &run_id)?;
 
-    let rows = dataset.rows()?;
-    let night = Night { config, bundle: &bundle, info: &info, run_id: &run_id, dir: &dir, staging: &staging, stop };
+    let night = Night { config, bundle, info: &info, run_id: &run_id, dir: &dir, staging: &staging, stop };
     let wanted: Vec<u32> = config.shard.map_or_else(|| (0..config.shards).collect(), |shard| vec![shard]);
-    let by_shard = night.assign(&rows)?;
+    let by_shard = night.assign(rows)?;
     progress.begin("scoring rows", Some(wanted.iter().map(|s| by_shard[*s as usize].len() as u64).sum()));
     for shard in wanted {
-        night.shard(shard, &rows.features, &by_shard[shard as usize], progress)?;
+        night.shard(shard, rows, &by_shard[shard as usize], progress)?;
     }
     progress.end();
-    night.commit(&input_digest)
+    night.commit(input_digest)
 }
 
 struct Night<'a> {
@@ -152,8 +181,7 @@ struct Night<'a> {
 
 impl Night<'_> {
     /// Row numbers of every shard, sorted by (entity, incarnation, as_of).
-    fn assign(&self, rows: &LabeledBatch) -> Result<Vec<Vec<usize>>> {
-        let features = &rows.features;
+    fn assign(&self, features: &FeatureBatch) -> Result<Vec<Vec<usize>>> {
         let mut newest: BTreeMap<&str, i64> = BTreeMap::new();
         for (entity, &as_of) in features.entities().iter().zip(features.as_of()) {
             let seen = newest.entry(entity.key()).or_insert(as_of);

@@ -208,6 +208,8 @@ mod tests {
             channels: vec![],
             regimes: vec![],
             summaries: vec![],
+            scrape_interval: None,
+            rollup: None,
             catalogue_digest: String::new(),
         };
         let entity = Entity::try_new(EntityKind::Machine, "engine", "").unwrap();

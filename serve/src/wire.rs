@@ -78,8 +78,14 @@ impl Wire {
     /// Checks that the bundle's parts agree, so that no request can find out that they do not.
     pub(crate) fn try_new(info: BundleInfo, device: &str, config: &ServeConfig) -> Result<Self> {
         let refuse = |reason: String| ServeError::Model { model: info.name.clone(), reason };
-        let assembler =
-            RowAssembler::try_new(&info.spec, &info.catalogue).map_err(|error| refuse(error.to_string()))?;
+        info.spec.validate(&info.catalogue).map_err(|error| refuse(error.to_string()))?;
+        // A bundle of an earlier kernel scores finished features; only windows, which it cannot compute, are refused.
+        let assemblers = match info.spec.check_kernel() {
+            Ok(()) => {
+                vec![RowAssembler::try_new(&info.spec, &info.catalogue).map_err(|error| refuse(error.to_string()))?]
+            }
+            Err(_) => Vec::new(),
+        };
         let metrics = info.spec.metrics(&info.catalogue).map_err(|error| refuse(error.to_string()))?;
         if info.spec.hash() != info.spec_hash {
             return Err(refuse(format!(
@@ -105,7 +111,7 @@ impl Wire {
             )));
         }
         let card = response::card(&info, device, config, &metrics);
-        Ok(Self { config: config.clone(), metrics, assemblers: Mutex::new(vec![assembler]), card, info })
+        Ok(Self { config: config.clone(), metrics, assemblers: Mutex::new(assemblers), card, info })
     }
 
     /// What a client needs to know of the model.

@@ -21,6 +21,18 @@ pub enum TimeUnit {
 }
 
 impl TimeUnit {
+    /// Seconds in one unit, for units of wall-clock time.
+    #[must_use]
+    pub fn seconds(self) -> Option<f64> {
+        match self {
+            Self::Seconds => Some(1.0),
+            Self::Minutes => Some(60.0),
+            Self::Hours => Some(3600.0),
+            Self::Days => Some(86_400.0),
+            Self::Cycles => None,
+        }
+    }
+
     /// Short form for tables: `s`, `min`, `h`, `d`, `cycles`.
     #[must_use]
     pub fn short(self) -> &'static str {

@@ -251,6 +251,8 @@ fn plan(path: &Path, pods: &[Pod], input: Input) -> Result<BuildPlan> {
         channels: Vec::new(),
         regimes: Vec::new(),
         summaries: Vec::new(),
+        scrape_interval: None,
+        rollup: None,
         catalogue_digest: catalogue.digest(),
     };
     let mut starts: Vec<i64> = pods.iter().map(|pod| pod.scheduled).collect();

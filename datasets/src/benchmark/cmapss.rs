@@ -118,7 +118,7 @@ impl Cmapss {
             let history = self.history(engine)?;
             let key = history.entity.key();
             let tiles = EntityTiles::build(&plan.spec, &plan.catalogue, key, &history.samples).map_err(&named)?;
-            let facts = Facts { born: history.born, attributes: &history.attributes, failures: &[] };
+            let facts = Facts { born: history.born, attributes: &history.attributes, failures: &[], causes: &[] };
             assembler.push(&history.entity, &facts, &tiles, history.observed_until).map_err(&named)?;
         }
         Ok(TestEngines { features: assembler.finish().map_err(&named)?, remaining })
@@ -258,6 +258,8 @@ fn plan(config: &CmapssConfig, input: Input) -> Result<BuildPlan> {
             Summary::Std { steps: 15 },
             Summary::Change { steps: 5 },
         ],
+        scrape_interval: None,
+        rollup: None,
         catalogue_digest: catalogue.digest(),
     };
     let edges = (0..=25).map(|edge| 5.0 * f64::from(edge)).chain([150.0, 175.0, 200.0, 250.0, 300.0, 350.0]);

@@ -98,7 +98,8 @@ impl<'a> RowWriter<'a> {
         self.tally.history(history, &own, tiles, &cuts, &plan.causes);
 
         let failures: Vec<i64> = history.events.iter().map(FailureEvent::t_high).collect();
-        let facts = Facts { born: history.born, attributes: &history.attributes, failures: &failures };
+        let causes: Vec<&str> = history.events.iter().map(FailureEvent::cause).collect();
+        let facts = Facts { born: history.born, attributes: &history.attributes, failures: &failures, causes: &causes };
         for cut in &cuts {
             self.assembler.push(&history.entity, &facts, tiles, cut.as_of).map_err(&named)?;
             self.labels.push(cut.label.observation);

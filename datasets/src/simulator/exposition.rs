@@ -2,25 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use features::mapping::{Mapping, SourceRow};
-use features::{Catalogue, MetricId};
+use features::mapping::{MappingSet, SHIPPED};
+use features::{Catalogue, Labels, MetricId, Resolution, Transform};
 
 use crate::error::{DatasetError, Result};
 
-/// The shipped mapping files, by name.
-pub(super) const MAPPINGS: [(&str, &str); 3] = [
-    ("cadvisor", include_str!("../../../features/mappings/cadvisor.toml")),
-    ("kube-state-metrics", include_str!("../../../features/mappings/kube-state-metrics.toml")),
-    ("node_exporter", include_str!("../../../features/mappings/node_exporter.toml")),
-];
-
-/// Where a series comes from, as an index into [`MAPPINGS`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Exporter {
-    Cadvisor = 0,
-    KubeState = 1,
-    Node = 2,
-}
+/// Sources that the simulated fleet shows itself through.
+pub(super) const SOURCES: [&str; 3] = ["cadvisor", "kube-state-metrics", "node_exporter"];
 
 /// A series whose meaning is settled: only values flow from here on.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -32,37 +20,43 @@ pub(super) struct Series {
 
 /// The mappings, read once.
 pub(super) struct Exposition {
-    mappings: Vec<Mapping>,
+    mappings: MappingSet,
+}
+
+/// The mapping files of [`SOURCES`].
+pub(super) fn mappings() -> Vec<(&'static str, &'static str)> {
+    SHIPPED.into_iter().filter(|(name, _)| SOURCES.contains(name)).collect()
 }
 
 impl Exposition {
     pub(super) fn load(catalogue: &Catalogue) -> Result<Self> {
-        let mappings = MAPPINGS
-            .iter()
-            .map(|(name, text)| {
-                Mapping::parse(text, catalogue).map_err(DatasetError::feature(format!("mapping {name}")))
-            })
-            .collect::<Result<_>>()?;
+        let mappings = MappingSet::of(&mappings(), catalogue).map_err(DatasetError::feature("mappings"))?;
         Ok(Self { mappings })
     }
 
-    /// What a series of `key` means, asked with the value 1.
-    pub(super) fn resolve(
-        &self,
-        exporter: Exporter,
-        name: &str,
-        labels: &BTreeMap<String, String>,
-        key: &str,
-    ) -> Result<Series> {
-        let named = DatasetError::feature(name);
-        let mapped = self.mappings[exporter as usize].map(&SourceRow { name, labels, value: 1.0 }).map_err(&named)?;
+    /// What a series of `key` means.
+    pub(super) fn resolve(&self, name: &str, labels: &BTreeMap<String, String>, key: &str) -> Result<Series> {
         let refuse = |reason: String| Err(DatasetError::config(format!("series {name}"), reason));
-        match mapped {
-            None => refuse("no row of its mapping selects it".to_owned()),
-            Some(mapped) if mapped.entity.key() != key => {
-                refuse(format!("maps to {:?}, it belongs to {key:?}", mapped.entity.key()))
+        let mut pairs: Vec<_> = labels.clone().into_iter().collect();
+        pairs.push(("__name__".to_owned(), name.to_owned()));
+        let labels = Labels::try_new(pairs)
+            .map_err(|twice| DatasetError::config(format!("series {name}"), format!("label {twice} given twice")))?;
+        match self.mappings.resolve(&labels) {
+            Resolution::Unmapped => refuse("no row of a mapping selects it".to_owned()),
+            Resolution::Refused(reason) => refuse(reason),
+            Resolution::Series(series, _) if series.entity.key() != key => {
+                refuse(format!("maps to {:?}, it belongs to {key:?}", series.entity.key()))
             }
-            Some(mapped) => Ok(Series { metric: mapped.metric, factor: mapped.value }),
+            Resolution::Series(series, transform) => {
+                let factor = match transform {
+                    Transform::Scale(scale) => scale,
+                    Transform::State(index) => f64::from(index),
+                    Transform::Code(_) | Transform::Present => {
+                        return refuse("a number for a state, or labels alone, which a fleet does not show".to_owned());
+                    }
+                };
+                Ok(Series { metric: series.metric, factor })
+            }
         }
     }
 }

@@ -27,7 +27,9 @@ pub(super) fn plan(config: &SimulatorConfig) -> Result<BuildPlan> {
     let config_text =
         serde_json::to_vec(config).map_err(|error| DatasetError::config("simulator config", error.to_string()))?;
     let mut inputs = vec![Input::of("config", &config_text)];
-    inputs.extend(exposition::MAPPINGS.map(|(name, text)| Input::of(format!("mapping {name}"), text.as_bytes())));
+    inputs.extend(
+        exposition::mappings().into_iter().map(|(name, text)| Input::of(format!("mapping {name}"), text.as_bytes())),
+    );
     let name = match config.world {
         World::LogLinear => "simulated-log-linear",
         World::Interaction => "simulated-interaction",
@@ -70,8 +72,8 @@ fn spec(config: &SimulatorConfig, catalogue: &Catalogue) -> FeatureSpec {
     };
     let mut flat = vec![
         column("age", FlatSource::Age),
-        column("restarts.24h", FlatSource::EventCount { window: 24 * HOUR }),
-        column("since_failure", FlatSource::SinceEvent),
+        column("restarts.24h", FlatSource::EventCount { window: 24 * HOUR, cause: None }),
+        column("since_failure", FlatSource::SinceEvent { cause: None }),
         saturation("mem.saturation.now", "mem.working_set", "mem.limit"),
         saturation("node.mem.available.now", "node.mem.available", "node.mem.total"),
         tile("mem.slope.6h", "mem.working_set", Statistic::Slope, 6 * HOUR),
@@ -112,6 +114,8 @@ fn spec(config: &SimulatorConfig, catalogue: &Catalogue) -> FeatureSpec {
             Summary::Slope { steps: 32 },
             Summary::Std { steps: 32 },
         ],
+        scrape_interval: None,
+        rollup: None,
         catalogue_digest: catalogue.digest(),
     }
 }

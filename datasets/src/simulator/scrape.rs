@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use features::{FailureEvent, Sample, event};
 use rand_chacha::ChaCha8Rng;
 
-use super::exposition::{Exporter, Series, labels};
+use super::exposition::{Series, labels};
 use super::fleet::{Fleet, NODE_MEMORY};
 use super::life::{Life, Pod};
 use super::signal::{Signal, emit, sample};
@@ -26,7 +26,7 @@ impl Fleet<'_> {
             if let Some(reason) = reason {
                 labels.insert("reason".to_owned(), reason.to_owned());
             }
-            self.exposition.resolve(Exporter::KubeState, name, &labels, &pod.key)
+            self.exposition.resolve(name, &labels, &pod.key)
         };
         let count = resolve("kube_pod_container_status_restarts_total", None)?;
         let terminated = resolve("kube_pod_container_status_last_terminated_timestamp", None)?;
@@ -65,20 +65,20 @@ impl Fleet<'_> {
         let mut cpu = with("resource", "cpu");
         cpu.insert("unit".to_owned(), "core".to_owned());
         let named = [
-            (Signal::WorkingSet, Exporter::Cadvisor, "container_memory_working_set_bytes", &container),
-            (Signal::MemoryLimit, Exporter::Cadvisor, "container_spec_memory_limit_bytes", &container),
-            (Signal::ResidentSet, Exporter::Cadvisor, "container_memory_rss", &container),
-            (Signal::Cache, Exporter::Cadvisor, "container_memory_cache", &container),
-            (Signal::MajorFaults, Exporter::Cadvisor, "container_memory_failures_total", &faults),
-            (Signal::CpuTime, Exporter::Cadvisor, "container_cpu_usage_seconds_total", &container),
-            (Signal::ThrottledPeriods, Exporter::Cadvisor, "container_cpu_cfs_throttled_periods_total", &container),
-            (Signal::Descriptors, Exporter::Cadvisor, "container_file_descriptors", &container),
-            (Signal::Threads, Exporter::Cadvisor, "container_threads", &container),
-            (Signal::CpuLimit, Exporter::KubeState, "kube_pod_container_resource_limits", &cpu),
+            (Signal::WorkingSet, "container_memory_working_set_bytes", &container),
+            (Signal::MemoryLimit, "container_spec_memory_limit_bytes", &container),
+            (Signal::ResidentSet, "container_memory_rss", &container),
+            (Signal::Cache, "container_memory_cache", &container),
+            (Signal::MajorFaults, "container_memory_failures_total", &faults),
+            (Signal::CpuTime, "container_cpu_usage_seconds_total", &container),
+            (Signal::ThrottledPeriods, "container_cpu_cfs_throttled_periods_total", &container),
+            (Signal::Descriptors, "container_file_descriptors", &container),
+            (Signal::Threads, "container_threads", &container),
+            (Signal::CpuLimit, "kube_pod_container_resource_limits", &cpu),
         ];
         let mut signals = Vec::with_capacity(named.len());
-        for (signal, exporter, name, labels) in named {
-            signals.push((signal, self.exposition.resolve(exporter, name, labels, &pod.key)?));
+        for (signal, name, labels) in named {
+            signals.push((signal, self.exposition.resolve(name, labels, &pod.key)?));
         }
         signals.sort_by_key(|(_, series)| series.metric);
         Ok(signals)
@@ -98,9 +98,9 @@ impl Fleet<'_> {
             let what = (&life.levels, pod.limits);
             emit(signal, series, what, (life.start, times), self.catalogue, random, &mut samples)?;
         }
-        let instance = format!("node-{:02}:9100", pod.node);
-        let node = labels([("instance", instance.as_str())]);
-        let resolve = |name: &str| self.exposition.resolve(Exporter::Node, name, &node, &instance);
+        let name = format!("node-{:02}", pod.node);
+        let node = labels([("instance", format!("{name}:9100").as_str())]);
+        let resolve = |metric: &str| self.exposition.resolve(metric, &node, &name);
         let (available, total) = (resolve("node_memory_MemAvailable_bytes")?, resolve("node_memory_MemTotal_bytes")?);
         let series = &self.nodes[pod.node];
         let from = series.partition_point(|&(time, _)| time < life.start);

@@ -54,6 +54,8 @@ pub(crate) fn spec() -> FeatureSpec {
         channels: vec![channel("a", "a"), channel("b", "b")],
         regimes: Vec::new(),
         summaries: vec![Summary::Last, Summary::Mean { steps: 4 }],
+        scrape_interval: None,
+        rollup: None,
         catalogue_digest: catalogue().digest(),
     }
 }

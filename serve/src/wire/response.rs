@@ -142,6 +142,8 @@ pub(super) fn card(info: &BundleInfo, device: &str, config: &ServeConfig, metric
                     MetricKind::Counter => "counter",
                     MetricKind::State => "state",
                     MetricKind::Time => "time",
+                    MetricKind::Delta => "delta",
+                    MetricKind::Info => "info",
                 }
                 .to_owned(),
                 states: definition.states.clone(),

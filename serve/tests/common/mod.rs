@@ -46,8 +46,8 @@ pub fn spec() -> FeatureSpec {
                     window: 10 * TILE,
                 },
             ),
-            column("failures", FlatSource::EventCount { window: 100 * TILE }),
-            column("since_failure", FlatSource::SinceEvent),
+            column("failures", FlatSource::EventCount { window: 100 * TILE, cause: None }),
+            column("since_failure", FlatSource::SinceEvent { cause: None }),
         ],
         steps: 4,
         step: TILE,
@@ -67,6 +67,8 @@ pub fn spec() -> FeatureSpec {
         ],
         regimes: vec![],
         summaries: vec![],
+        scrape_interval: None,
+        rollup: None,
         catalogue_digest: Catalogue::standard().digest(),
     }
 }

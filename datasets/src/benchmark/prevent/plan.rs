@@ -103,6 +103,8 @@ pub(super) fn plan(inputs: Vec<Input>, causes: Vec<String>) -> Result<BuildPlan>
             Summary::Slope { steps: 30 },
             Summary::Change { steps: 5 },
         ],
+        scrape_interval: None,
+        rollup: None,
         catalogue_digest: catalogue.digest(),
     };
     Ok(BuildPlan {

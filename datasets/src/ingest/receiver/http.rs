@@ -1,0 +1,258 @@
+//! The HTTP side: headers to protocols, answers to status codes.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use features::decode::{DecodeError, SeriesSink};
+use prost::Message;
+use tokio::net::TcpListener;
+
+use super::work::{Answer, Work, read_gzip};
+use crate::ingest::otlp;
+use crate::ingest::statistics::{Ending, Protocol};
+use crate::ingest::wire;
+use crate::{DatasetError, Result};
+
+pub(super) async fn serve(
+    listener: TcpListener,
+    work: Arc<Work>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<()> {
+    let router = Router::new()
+        .route("/api/v1/write", post(remote_write))
+        .route("/api/v1/push", post(remote_write))
+        .route("/api/v1/import", post(lines))
+        .route("/v1/metrics", post(otlp_metrics))
+        .route("/-/healthy", get(async || "healthy\n"))
+        .route("/-/ready", get(ready))
+        .route("/metrics", get(figures))
+        .with_state(work);
+    axum::serve(listener, router)
+        .with_graceful_shutdown(stop)
+        .await
+        .map_err(|error| DatasetError::Config { subject: "HTTP listener".to_owned(), reason: error.to_string() })
+}
+
+async fn ready(State(work): State<Arc<Work>>) -> Response {
+    if work.is_open() {
+        (StatusCode::OK, "ready\n").into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "stopping\n").into_response()
+    }
+}
+
+async fn figures(State(work): State<Arc<Work>>) -> Response {
+    let text = work.counters().exposition(work.pipeline());
+    ([(CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+async fn remote_write(State(work): State<Arc<Work>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let (protocol, answer) = match remote_write_version(&parts.headers) {
+        Ok(protocol) => {
+            let limit = work.options().max_decoded;
+            let answer = receive(&work, protocol, &parts.headers, body, move |body, sink| match protocol {
+                Protocol::RemoteWrite2 => wire::remote_write_2(&body, limit, sink),
+                _ => wire::remote_write_1(&body, limit, sink),
+            });
+            (protocol, answer.await)
+        }
+        Err(answer) => (Protocol::RemoteWrite1, answer),
+    };
+    work.counters().ended(protocol, answer.ending);
+    let mut response = plain(&answer);
+    if protocol == Protocol::RemoteWrite2 {
+        // Samples left out on purpose count as written: a sender takes 0 for a receiver that does not speak 2.0.
+        for (name, count) in [("samples", answer.taken), ("histograms", 0), ("exemplars", 0)] {
+            let name = HeaderName::from_static(match name {
+                "samples" => "x-prometheus-remote-write-samples-written",
+                "histograms" => "x-prometheus-remote-write-histograms-written",
+                _ => "x-prometheus-remote-write-exemplars-written",
+            });
+            response.headers_mut().insert(name, HeaderValue::from(count));
+        }
+    }
+    response
+}
+
+async fn lines(State(work): State<Arc<Work>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let answer = match text_of(&parts.headers, CONTENT_ENCODING) {
+        "" | "identity" => {
+            receive(&work, Protocol::Lines, &parts.headers, body, |body, sink| wire::vm_lines(&body, sink)).await
+        }
+        other => unsupported(format!("content encoding {other:?} is not read here; send the lines plain")),
+    };
+    work.counters().ended(Protocol::Lines, answer.ending);
+    plain(&answer)
+}
+
+async fn otlp_metrics(State(work): State<Arc<Work>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let content_type = essence(text_of(&parts.headers, CONTENT_TYPE));
+    let encoding = text_of(&parts.headers, CONTENT_ENCODING).to_owned();
+    let answer = if content_type != "application/x-protobuf" {
+        unsupported(format!("content type {content_type:?} is not read here; send application/x-protobuf"))
+    } else if !matches!(encoding.as_str(), "" | "identity" | "gzip") {
+        unsupported(format!("content encoding {encoding:?} is not read here; send gzip or none"))
+    } else {
+        let limit = work.options().max_decoded;
+        let inflate = encoding == "gzip";
+        receive_with(
+            &work,
+            Protocol::OtlpHttp,
+            &parts.headers,
+            body,
+            move |body| {
+                if inflate { read_gzip(&body, limit).map(Bytes::from) } else { Ok(body) }
+            },
+            move |body, sink| wire::otlp(&body, sink),
+        )
+        .await
+    };
+    work.counters().ended(Protocol::OtlpHttp, answer.ending);
+    let kind = [(CONTENT_TYPE, "application/x-protobuf")];
+    if matches!(answer.ending, Ending::Stored | Ending::Partial) {
+        return (kind, otlp::response(&answer).encode_to_vec()).into_response();
+    }
+    let status = status(answer.ending);
+    let mut response = (status, kind, otlp::http_status(&answer).encode_to_vec()).into_response();
+    retry_after(&answer, &mut response);
+    response
+}
+
+/// Which remote write it is, from the headers; those of old senders may be missing.
+fn remote_write_version(headers: &HeaderMap) -> Result<Protocol, Answer> {
+    let encoding = text_of(headers, CONTENT_ENCODING);
+    if !matches!(encoding, "" | "snappy") {
+        return Err(unsupported(format!(
+            "content encoding {encoding:?} is not read here; remote write is sent as snappy"
+        )));
+    }
+    let content_type = text_of(headers, CONTENT_TYPE);
+    let proto = content_type
+        .split(';')
+        .skip(1)
+        .filter_map(|parameter| parameter.trim().split_once('='))
+        .find(|(name, _)| name.eq_ignore_ascii_case("proto"))
+        .map(|(_, value)| value.trim_matches('"'));
+    match (essence(content_type), proto) {
+        ("", None) | ("application/x-protobuf", None | Some("prometheus.WriteRequest")) => Ok(Protocol::RemoteWrite1),
+        ("application/x-protobuf", Some("io.prometheus.write.v2.Request")) => Ok(Protocol::RemoteWrite2),
+        _ => Err(unsupported(format!(
+            "content type {content_type:?} is not read here; send application/x-protobuf with \
+             proto=prometheus.WriteRequest or proto=io.prometheus.write.v2.Request"
+        ))),
+    }
+}
+
+async fn receive<F>(work: &Arc<Work>, protocol: Protocol, headers: &HeaderMap, body: Body, decode: F) -> Answer
+where
+    F: FnOnce(Bytes, &mut dyn SeriesSink) -> Result<(), DecodeError> + Send + 'static,
+{
+    receive_with(work, protocol, headers, body, Ok, decode).await
+}
+
+/// Door, place, size; then the body, prepared and decoded on a thread that may block.
+async fn receive_with<P, F>(
+    work: &Arc<Work>,
+    protocol: Protocol,
+    headers: &HeaderMap,
+    body: Body,
+    prepare: P,
+    decode: F,
+) -> Answer
+where
+    P: FnOnce(Bytes) -> Result<Bytes, Answer>,
+    F: FnOnce(Bytes, &mut dyn SeriesSink) -> Result<(), DecodeError> + Send + 'static,
+{
+    if !work.authorized(headers.get(AUTHORIZATION).map(HeaderValue::as_bytes)) {
+        return Answer::refusal(Ending::Unauthorized, "send the receiver's token as Authorization: Bearer …");
+    }
+    let limit = work.options().max_body;
+    let too_large =
+        || Answer::refusal(Ending::TooLarge, format!("the body is larger than {limit} bytes; send smaller batches"));
+    let announced = text_of(headers, CONTENT_LENGTH).parse::<usize>().ok();
+    if announced.is_some_and(|length| length > limit) {
+        return too_large();
+    }
+    let _place = match work.admit().await {
+        Ok(place) => place,
+        Err(answer) => return answer,
+    };
+    let body = match tokio::time::timeout(work.options().body_timeout, axum::body::to_bytes(body, limit)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(error)) if is_too_long(&error) => return too_large(),
+        Ok(Err(error)) => return Answer::refusal(Ending::Malformed, format!("the body ended early: {error}")),
+        Err(_) => return Answer::refusal(Ending::Malformed, "the body took too long to arrive"),
+    };
+    work.counters().received(body.len());
+    let body = match prepare(body) {
+        Ok(body) => body,
+        Err(answer) => return answer,
+    };
+    work.clone().store(protocol, move |sink| decode(body, sink)).await
+}
+
+fn is_too_long(error: &axum::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = cause {
+        // `to_bytes` reports its limit through the error of http-body-util, which has no other mark.
+        if error.to_string().contains("length limit exceeded") {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
+fn unsupported(message: String) -> Answer {
+    Answer::refusal(Ending::Unsupported, message)
+}
+
+/// A header as text, empty where it is missing or no text.
+fn text_of(headers: &HeaderMap, name: HeaderName) -> &str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("").trim()
+}
+
+/// A content type without its parameters.
+fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or("").trim()
+}
+
+fn status(ending: Ending) -> StatusCode {
+    match ending {
+        Ending::Stored => StatusCode::NO_CONTENT,
+        Ending::Partial | Ending::Malformed => StatusCode::BAD_REQUEST,
+        Ending::Unsupported => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        Ending::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Ending::Busy | Ending::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Ending::Unauthorized => StatusCode::UNAUTHORIZED,
+    }
+}
+
+fn plain(answer: &Answer) -> Response {
+    let mut response = match status(answer.ending) {
+        StatusCode::NO_CONTENT => StatusCode::NO_CONTENT.into_response(),
+        status => (status, format!("{}\n", answer.message)).into_response(),
+    };
+    retry_after(answer, &mut response);
+    response
+}
+
+fn retry_after(answer: &Answer, response: &mut Response) {
+    let seconds = match answer.ending {
+        Ending::Busy => "1",
+        // A full disk is not mended in a second.
+        Ending::Unavailable => "10",
+        _ => return,
+    };
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static(seconds));
+}

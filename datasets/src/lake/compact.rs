@@ -1,0 +1,357 @@
+//! Merging small files, writing the tiles of closed days, and pruning raw samples whose tiles are written.
+//!
+//! Each day of each kind commits by itself, so a run that is killed has lost one day's work at most. Files taken
+//! out stay on disk for a grace period, for readers of an older commit.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+
+use features::spec::{FlatColumn, FlatSource, KERNEL_VERSION, Statistic};
+use features::{Catalogue, EntityKind, FeatureSpec, MetricId, MetricKind, TileBuilder, TileKernel, TimeAxis};
+use serde::Serialize;
+use survival::TimeUnit;
+
+use super::commit::{LakeFile, Removed, Snapshot, Table};
+use super::part::PartWriter;
+use super::reader::{Scan, ranges, scan_files};
+use super::tables::LakeTables;
+use super::tile_file::TileWriter;
+use super::{DAY, LAKE_TILE, check, date_of};
+use crate::error::{DatasetError, Result};
+use crate::progress::Progress;
+
+/// How a compaction goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CompactOptions {
+    /// Now, in milliseconds: days that end before it by more than [`CompactOptions::closed_after`] are closed.
+    pub now: i64,
+    /// How long after its end a day is still open for late samples, in milliseconds.
+    pub closed_after: i64,
+    /// Also days still open, without tiles.
+    pub open_days: bool,
+    /// Files taken out are deleted after this many milliseconds.
+    pub grace: i64,
+    /// Fewest files of an open day that are worth merging.
+    pub fewest_files: usize,
+    /// Rows held in memory at a time.
+    pub most_rows: u64,
+}
+
+impl CompactOptions {
+    /// The defaults: a day closes an hour after its end, files wait fifteen minutes for readers.
+    #[must_use]
+    pub fn at(now: i64) -> Self {
+        Self { now, closed_after: 3_600_000, open_days: false, grace: 900_000, fewest_files: 2, most_rows: 8_000_000 }
+    }
+}
+
+/// What a compaction did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct CompactReport {
+    /// Days of a kind looked at.
+    pub days: u64,
+    /// Files merged, and into how many.
+    pub merged: (u64, u64),
+    /// Rows rewritten.
+    pub rows: u64,
+    /// Duplicate rows that fell out.
+    pub duplicates: u64,
+    /// Tiles written.
+    pub tiles: u64,
+    /// Files deleted from disk.
+    pub deleted: u64,
+}
+
+/// What a pruning did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PruneReport {
+    /// Days of a kind pruned.
+    pub days: u64,
+    /// Rows before and after.
+    pub rows: (u64, u64),
+    /// Bytes before and after.
+    pub bytes: (u64, u64),
+    /// Days left alone because their tiles are not written, as `kind date`.
+    pub without_tiles: Vec<String>,
+    /// Files deleted from disk.
+    pub deleted: u64,
+}
+
+/// Merges the files of each day.
+///
+/// # Errors
+/// When another compaction is running, or a file cannot be read or written.
+pub fn compact(lake: &Path, options: &CompactOptions, progress: &dyn Progress) -> Result<CompactReport> {
+    let _lock = lock(lake)?;
+    let mut report = CompactReport { deleted: delete_removed(lake, options)?, ..CompactReport::default() };
+    let snapshot = Snapshot::latest(lake)?;
+    let tables = LakeTables::read(lake, &snapshot)?;
+    let days = days(&snapshot);
+    progress.begin("compacting days", Some(days.len() as u64));
+    for ((kind, date), files) in &days {
+        progress.advance(1);
+        report.days += 1;
+        let closed = day_end(date).is_some_and(|end| end + options.closed_after <= options.now);
+        let pruned = files.iter().any(|file| file.pruned);
+        let tiled = snapshot.table(Table::Tiles).any(|file| file.kind == *kind && file.date == *date);
+        // Late samples after the tiles were written stay out of them, as they stay out of every feature.
+        let tiles = closed && !pruned && !tiled;
+        let merge = if closed { files.len() > 1 } else { options.open_days && files.len() >= options.fewest_files };
+        if merge || tiles {
+            compact_day(lake, &tables, (kind, date), files, (merge, tiles), options, &mut report)?;
+        }
+    }
+    progress.end();
+    Ok(report)
+}
+
+fn compact_day(
+    lake: &Path,
+    tables: &LakeTables,
+    (kind, date): (&str, &str),
+    files: &[LakeFile],
+    (merge, tiles): (bool, bool),
+    options: &CompactOptions,
+    report: &mut CompactReport,
+) -> Result<()> {
+    let name = format!("compact-{:013}-{}", options.now, std::process::id());
+    let mut part = if merge { Some(PartWriter::create(lake, kind, date, &name)?) } else { None };
+    let mut tile_writer = if tiles { Some(TileWriter::create(lake, kind, date, &name)?) } else { None };
+    let catalogue = Catalogue::standard();
+    let spec = lake_spec(&catalogue);
+    let kernel = TileKernel::try_new(&spec, &catalogue).map_err(DatasetError::feature("the lake's tiles"))?;
+    let lives = spec.life_metrics(&catalogue);
+    let mut rows = 0_u64;
+    let chosen: Vec<&LakeFile> = files.iter().collect();
+    let entity_kind = EntityKind::from_name(kind).map_err(DatasetError::feature(date))?;
+    for entities in day_ranges(files, options.most_rows) {
+        let all = Scan { entities, ..Scan::all(entity_kind) };
+        let mut builders: BTreeMap<i32, TileBuilder<'_>> = BTreeMap::new();
+        if tiles {
+            // Counters are read by the starts of lives, so these come first.
+            scan_files(lake, tables, &chosen, &all.clone().with_metrics(&lives), &mut |run| {
+                let builder = builders.entry(run.entity).or_insert_with(|| TileBuilder::new(&kernel, date));
+                builder.take_lives(run.times, run.values, run.known_at);
+                Ok(())
+            })?;
+        }
+        scan_files(lake, tables, &chosen, &all, &mut |run| {
+            rows += run.times.len() as u64;
+            if let Some(part) = &mut part {
+                part.push(tables, run.series, (run.times, run.values, run.known_at))?;
+            }
+            if tiles {
+                let builder = builders.entry(run.entity).or_insert_with(|| TileBuilder::new(&kernel, date));
+                // A series is a part here; what parts mean together is said when they are read.
+                builder
+                    .extend_run(run.metric, run.series, run.times, run.values, run.known_at)
+                    .map_err(DatasetError::feature(date))?;
+            }
+            Ok(())
+        })?;
+        if let Some(writer) = &mut tile_writer {
+            for builder in builders.into_values() {
+                for (_, series, number, tile) in builder.finish().tiles() {
+                    writer.push(tables, series, number, &tile)?;
+                    report.tiles += 1;
+                }
+            }
+        }
+    }
+    let before: u64 = files.iter().map(|file| file.rows).sum();
+    let pruned = files.iter().any(|file| file.pruned);
+    let part = part.map(|part| part.finish(pruned)).transpose()?.flatten();
+    let tile_file = tile_writer.map(TileWriter::finish).transpose()?.flatten();
+    let replaced: Vec<&str> = if merge { files.iter().map(|file| file.path.as_str()).collect() } else { Vec::new() };
+    swap(lake, &replaced, part.iter().chain(&tile_file), options.now)?;
+    report.rows += rows;
+    if merge {
+        report.merged = (report.merged.0 + files.len() as u64, report.merged.1 + u64::from(part.is_some()));
+        report.duplicates += before - rows;
+    }
+    Ok(())
+}
+
+/// Drops raw samples of days that ended more than `keep` milliseconds before now, but for `needed` metrics.
+///
+/// # Errors
+/// When another compaction is running, or a file cannot be read or written.
+pub fn prune(
+    lake: &Path,
+    keep: i64,
+    needed: &[MetricId],
+    without_tiles: bool,
+    options: &CompactOptions,
+    progress: &dyn Progress,
+) -> Result<PruneReport> {
+    let _lock = lock(lake)?;
+    let mut report = PruneReport { deleted: delete_removed(lake, options)?, ..PruneReport::default() };
+    let snapshot = Snapshot::latest(lake)?;
+    let tables = LakeTables::read(lake, &snapshot)?;
+    let old: Vec<_> = days(&snapshot)
+        .into_iter()
+        .filter(|((_, date), files)| {
+            day_end(date).is_some_and(|end| end + keep <= options.now) && files.iter().any(|file| !file.pruned)
+        })
+        .collect();
+    progress.begin("pruning days", Some(old.len() as u64));
+    for ((kind, date), files) in old {
+        progress.advance(1);
+        let tiled = snapshot.table(Table::Tiles).any(|file| file.kind == kind && file.date == date);
+        if !tiled && !without_tiles {
+            report.without_tiles.push(format!("{kind} {date}"));
+            continue;
+        }
+        let name = format!("pruned-{:013}-{}", options.now, std::process::id());
+        let mut part = PartWriter::create(lake, &kind, &date, &name)?;
+        let chosen: Vec<&LakeFile> = files.iter().collect();
+        let entity_kind = EntityKind::from_name(&kind).map_err(DatasetError::feature(&date))?;
+        for range in day_ranges(&files, options.most_rows) {
+            let scan = Scan { entities: range, ..Scan::all(entity_kind) }.with_metrics(needed);
+            scan_files(lake, &tables, &chosen, &scan, &mut |run| {
+                part.push(&tables, run.series, (run.times, run.values, run.known_at))
+            })?;
+        }
+        let part = part.finish(true)?;
+        let replaced: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
+        swap(lake, &replaced, part.iter(), options.now)?;
+        let sum = |of: fn(&LakeFile) -> u64| files.iter().map(of).sum::<u64>();
+        report.days += 1;
+        report.rows.0 += sum(|file| file.rows);
+        report.bytes.0 += sum(|file| file.bytes);
+        report.rows.1 += part.as_ref().map_or(0, |file| file.rows);
+        report.bytes.1 += part.as_ref().map_or(0, |file| file.bytes);
+    }
+    progress.end();
+    Ok(report)
+}
+
+/// Commits new files in place of others.
+fn swap<'a>(lake: &Path, replaced: &[&str], added: impl Iterator<Item = &'a LakeFile> + Clone, now: i64) -> Result<()> {
+    Snapshot::commit(lake, |next| {
+        let gone = next.files.iter().filter(|file| replaced.contains(&file.path.as_str())).count();
+        if gone != replaced.len() {
+            return Err(DatasetError::config(
+                lake.display().to_string(),
+                "files being merged were taken out by another process".to_owned(),
+            ));
+        }
+        next.files.retain(|file| !replaced.contains(&file.path.as_str()));
+        next.removed.extend(replaced.iter().map(|path| Removed { path: (*path).to_owned(), at: now }));
+        next.files.extend(added.clone().cloned());
+        Ok(())
+    })?;
+    Ok(())
+}
+
+/// Deletes files taken out longer ago than the grace period.
+fn delete_removed(lake: &Path, options: &CompactOptions) -> Result<u64> {
+    let snapshot = Snapshot::latest(lake)?;
+    let due: Vec<String> =
+        snapshot.removed.iter().filter(|r| r.at + options.grace <= options.now).map(|r| r.path.clone()).collect();
+    for path in &due {
+        let path = lake.join(path);
+        match std::fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(DatasetError::io(&path, "delete a file that was merged")(error)),
+        }
+    }
+    if !due.is_empty() {
+        Snapshot::commit(lake, |next| {
+            next.removed.retain(|removed| !due.contains(&removed.path));
+            Ok(())
+        })?;
+    }
+    Ok(due.len() as u64)
+}
+
+fn lock(lake: &Path) -> Result<File> {
+    check(lake)?;
+    let path = lake.join("compact.lock");
+    let file = File::options()
+        .create(true)
+        .write(true)
+        .truncate(false)
+        .open(&path)
+        .map_err(DatasetError::io(&path, "create the lock file"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(DatasetError::Busy { path }),
+        Err(std::fs::TryLockError::Error(error)) => Err(DatasetError::io(&path, "lock the file")(error)),
+    }
+}
+
+/// Sample files by kind and day.
+fn days(snapshot: &Snapshot) -> BTreeMap<(String, String), Vec<LakeFile>> {
+    let mut days: BTreeMap<_, Vec<LakeFile>> = BTreeMap::new();
+    for file in snapshot.table(Table::Samples) {
+        days.entry((file.kind.clone(), file.date.clone())).or_default().push(file.clone());
+    }
+    days
+}
+
+fn day_end(date: &str) -> Option<i64> {
+    let day = chrono::NaiveDate::parse_from_str(date, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0)?;
+    let end = day.and_utc().timestamp_millis() + DAY;
+    (date_of(end - 1) == date).then_some(end)
+}
+
+fn day_ranges(files: &[LakeFile], most_rows: u64) -> Vec<(i32, i32)> {
+    let groups: Vec<_> = files.iter().map(|file| (file.entities.0, file.entities.1, file.rows)).collect();
+    ranges(&groups, most_rows)
+}
+
+/// The rule by which a lake makes its tiles; a data set whose spec has another tile, lag or gap needs raw samples.
+pub(crate) fn lake_spec(catalogue: &Catalogue) -> FeatureSpec {
+    // A spec that reads a counter, so that starts of lives count.
+    let restarts =
+        FlatSource::Tile { metric: "restart.count".to_owned(), statistic: Statistic::Increase, window: LAKE_TILE };
+    let column = FlatColumn { name: "restarts".to_owned(), source: restarts };
+    FeatureSpec {
+        kernel_version: KERNEL_VERSION,
+        time: TimeAxis { unit: TimeUnit::Hours, ticks_per_unit: 3_600_000 },
+        tile: LAKE_TILE,
+        ingest_lag: 60_000,
+        longest_gap: LAKE_TILE,
+        flat: vec![column],
+        steps: 0,
+        step: LAKE_TILE,
+        channels: Vec::new(),
+        regimes: Vec::new(),
+        summaries: Vec::new(),
+        scrape_interval: None,
+        rollup: None,
+        catalogue_digest: catalogue.digest(),
+    }
+}
+
+/// Metrics whose raw samples events are made of: states, times and counts of restarts. They outlive every pruning.
+#[must_use]
+pub fn event_metrics(catalogue: &Catalogue) -> Vec<MetricId> {
+    const COUNTED: [&str; 14] = [
+        "restart.count",
+        "terminated.exit_code",
+        "ready",
+        "unschedulable",
+        "node.cordoned",
+        "fs.readonly",
+        "fs.device_error",
+        "disk.smart.healthy",
+        "raid.disks_failed",
+        "kernel.problem_active",
+        "target.up",
+        "maintenance",
+        "probe.count",
+        "invoke.errors",
+    ];
+    let definitions = catalogue.definitions().iter().zip(0_u16..);
+    definitions
+        .filter(|(definition, _)| {
+            matches!(definition.kind, MetricKind::State | MetricKind::Time | MetricKind::Info)
+                || COUNTED.contains(&definition.id.as_str())
+        })
+        .map(|(_, id)| MetricId(id))
+        .collect()
+}

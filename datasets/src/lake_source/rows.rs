@@ -1,0 +1,101 @@
+//! Rows of every entity that is alive at one moment, without labels: what a night job scores.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use features::{Catalogue, EntityKind, Facts, FailureEvent, FeatureBatch, FeatureSpec, RowAssembler};
+use sha2::{Digest, Sha256};
+
+use super::config::{CutConfig, FeatureConfig, LabelConfig, LakeBuildConfig, SplitConfig};
+use super::lives::Watch;
+use super::{each_entity, wanted};
+use crate::error::{DatasetError, Result};
+use crate::lake::{Lake, Scan, Table};
+
+/// The rows of a lake at one moment.
+#[derive(Debug, Clone)]
+pub struct LakeRows {
+    /// One row per entity alive at the moment, by entity.
+    pub rows: FeatureBatch,
+    /// The moment, milliseconds, a tile edge.
+    pub as_of: i64,
+    /// Digest of what the rows were made from.
+    pub digest: String,
+    /// Entities left out, by rule.
+    pub skipped: BTreeMap<String, u64>,
+}
+
+/// Rows of a spec for every entity of a kind that was seen within the longest gap before `as_of`; the newest tile edge
+/// of the lake unless given. Samples later than the moment are not looked at.
+///
+/// # Errors
+/// When the lake has nothing of the kind, or the spec is of another kernel or catalogue than this build's.
+pub fn rows_at(
+    dir: &Path,
+    kind: EntityKind,
+    spec: &FeatureSpec,
+    causes: &[String],
+    as_of: Option<i64>,
+) -> Result<LakeRows> {
+    let lake = Lake::open(dir)?;
+    let catalogue = Catalogue::standard();
+    let named = DatasetError::feature(dir.display());
+    let mut assembler = RowAssembler::try_new(spec, &catalogue).map_err(&named)?;
+    let (_, last) = lake.times(kind).ok_or_else(|| DatasetError::Empty {
+        path: PathBuf::from(dir),
+        what: "samples of this kind (`forewarn lake status` shows what there is)",
+    })?;
+    // The last tile that is closed: its samples have had the time to arrive.
+    let as_of = as_of.unwrap_or_else(|| last - spec.ingest_lag);
+    let as_of = as_of.div_euclid(spec.tile) * spec.tile;
+    let watch = Watch { from: i64::MIN, until: as_of, longest_gap: spec.longest_gap };
+    let config = LakeBuildConfig {
+        name: "night".to_owned(),
+        title: String::new(),
+        licence: String::new(),
+        source: String::new(),
+        kind,
+        from: None,
+        until: None,
+        cuts: CutConfig::default(),
+        labels: LabelConfig {
+            causes: causes.to_vec(),
+            horizons: Vec::new(),
+            edges: Vec::new(),
+            rules: None,
+            actions: None,
+        },
+        split: SplitConfig::default(),
+        features: FeatureConfig::Shipped(String::new()),
+    };
+    let (featured, all) = wanted(spec, &catalogue).map_err(&named)?;
+    let kernel = features::TileKernel::try_new(spec, &catalogue).map_err(&named)?;
+    let mut skipped = BTreeMap::new();
+    let scan = |entities| Scan { entities, times: i64::MIN..as_of, ..Scan::all(kind) }.with_metrics(&all);
+    let mut gone = 0;
+    each_entity(&lake, kind, &scan, &mut |entity| {
+        let what = (&kernel, &featured[..], &catalogue);
+        let histories = entity.histories(lake.tables(), &watch, &config, what, &mut skipped)?;
+        let Some(newest) = histories.last() else { return Ok(()) };
+        if newest.end != survival::CensorReason::EndOfObservation {
+            gone += 1;
+            return Ok(());
+        }
+        let failures: Vec<i64> = newest.events.iter().map(FailureEvent::t_high).collect();
+        let causes: Vec<&str> = newest.events.iter().map(FailureEvent::cause).collect();
+        let facts = Facts { born: newest.born, attributes: &newest.attributes, failures: &failures, causes: &causes };
+        let Some(tiles) = &newest.tiles else { return Ok(()) };
+        assembler.push(&newest.entity, &facts, tiles, as_of).map_err(&named)
+    })?;
+    if gone > 0 {
+        skipped.insert("not_alive_at_the_moment".to_owned(), gone);
+    }
+    let rows = assembler.finish().map_err(&named)?;
+    let mut hasher = Sha256::new();
+    hasher.update(spec.hash());
+    hasher.update(as_of.to_le_bytes());
+    for file in lake.snapshot().table(Table::Samples).filter(|file| file.kind == kind.name() && file.times.0 < as_of) {
+        hasher.update(&file.sha256);
+    }
+    Ok(LakeRows { rows, as_of, digest: hex::encode(hasher.finalize()), skipped })
+}
