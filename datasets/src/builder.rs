@@ -13,6 +13,7 @@ use std::path::Path;
 pub(crate) use rows::{EVENTS, TRUTH, TRUTH_COLUMN};
 
 use crate::card;
+use crate::croissant;
 use crate::error::{DatasetError, Result};
 use crate::manifest::{FILE_NAME, Manifest, SCHEMA_VERSION};
 use crate::progress::Progress;
@@ -64,7 +65,9 @@ pub fn build(source: &mut dyn Source, dir: &Path, progress: &dyn Progress) -> Re
     if written.counts.failures == 0 {
         return Err(DatasetError::NoFailures { path: dir.to_owned(), rows: written.counts.rows });
     }
-    let mut manifest = manifest_of(plan, digest, written);
+    let mut manifest = manifest_of(plan, digest, written, source.raw_since());
+    let croissant = staging.write(croissant::FILE_NAME, &croissant::render(&manifest)?)?;
+    manifest.files.push(croissant);
     let readme = staging.write("README.md", card::render(&manifest).as_bytes())?;
     manifest.files.push(readme);
     staging.write(FILE_NAME, &manifest.to_json()?)?;
@@ -101,7 +104,7 @@ fn already_there(dir: &Path, digest: &str) -> Result<Option<Manifest>> {
     Ok(Some(manifest))
 }
 
-fn manifest_of(plan: BuildPlan, input_digest: String, written: rows::Written) -> Manifest {
+fn manifest_of(plan: BuildPlan, input_digest: String, written: rows::Written, raw_since: Option<i64>) -> Manifest {
     let mut notes = plan.notes;
     if let Some(seed) = plan.permute_labels {
         notes.push(format!(
@@ -129,6 +132,7 @@ fn manifest_of(plan: BuildPlan, input_digest: String, written: rows::Written) ->
         has_truth: written.has_truth,
         counts: written.counts,
         notes,
+        raw_since,
         files: written.files,
     }
 }

@@ -7,6 +7,7 @@
 pub mod benchmark;
 pub mod builder;
 pub mod card;
+pub mod croissant;
 pub mod dataset;
 pub mod error;
 #[cfg(feature = "ingest")]
@@ -14,6 +15,7 @@ pub mod ingest;
 pub mod lake;
 pub mod lake_source;
 pub mod manifest;
+pub mod page;
 mod parquet_file;
 pub mod progress;
 pub mod simulator;
@@ -22,6 +24,7 @@ mod span;
 #[cfg(feature = "sql")]
 pub mod sql;
 mod staging;
+pub mod svg;
 
 pub use builder::{Built, build};
 pub use dataset::{Dataset, Description, VerifyReport};

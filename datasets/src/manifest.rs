@@ -74,6 +74,36 @@ pub struct Counts {
     pub splits: BTreeMap<String, SplitCounts>,
     /// First and last moment of a row, in ticks.
     pub as_of_range: Option<(i64, i64)>,
+    /// How much of the watched time was missing; `None` in data sets of releases that did not count it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub watched: Option<WatchCounts>,
+}
+
+/// How long entities were watched, and how much of that time nothing was seen of them. Times in ticks.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WatchCounts {
+    /// First moment of watching any entity.
+    pub from: i64,
+    /// Last moment of watching any entity.
+    pub until: i64,
+    /// Sum of the watched time of all histories, gaps included.
+    pub total: i64,
+    /// Histories that were older than the first moment they were watched (left truncation).
+    pub joined_late: u64,
+    /// Stretches without any sample, longer than the gap rule allows.
+    pub gaps: u64,
+    /// Histories with at least one of them.
+    pub histories_with_gaps: u64,
+    /// Sum of their lengths.
+    pub missing: i64,
+    /// The longest one.
+    pub longest_gap: i64,
+    /// Whose it was.
+    pub longest_gap_entity: String,
+    /// Gaps by length: longest allowed gap times 2, 4, 8, …, each with the number of gaps up to that length and
+    /// above the bound before.
+    pub gaps_up_to: Vec<(i64, u64)>,
 }
 
 /// The manifest of a data set.
@@ -120,6 +150,9 @@ pub struct Manifest {
     pub counts: Counts,
     /// Traps of the source and how each was treated.
     pub notes: Vec<String>,
+    /// First tick from which the source still held every raw sample: another spec can be built from there on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub raw_since: Option<i64>,
     /// Every file besides this one.
     pub files: Vec<FileEntry>,
 }

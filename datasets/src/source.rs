@@ -36,6 +36,12 @@ pub trait Source {
     /// When the source cannot be read, or `each` refuses.
     fn histories(&mut self, each: &mut Each<'_>) -> Result<()>;
 
+    /// First tick from which the source still holds every raw sample, so that another spec can be built from there;
+    /// `None` where it does not say, or never drops any.
+    fn raw_since(&self) -> Option<i64> {
+        None
+    }
+
     /// What the source itself left out, by rule; known after [`Source::histories`].
     fn skipped(&self) -> BTreeMap<String, u64> {
         BTreeMap::new()

@@ -17,7 +17,6 @@ pub mod fitted;
 pub mod loss;
 pub mod pipeline;
 pub mod report;
-mod svg;
 
 pub use config::TrainConfig;
 pub use error::{Result, TrainError};

@@ -6,9 +6,7 @@
 mod comparison;
 mod figures;
 mod markdown;
-mod number;
 mod over_time;
-mod page;
 mod terminal;
 mod verdict;
 
@@ -18,19 +16,16 @@ mod sample;
 pub use terminal::table;
 
 use comparison::{Better, Cell, ScoreRow, best_classical, score_name};
-use number::{count, fixed, p_value, percent, plural, time};
-use page::{gap, number as set, text};
+use datasets::page::number::{count, fixed, p_value, percent, plural, time};
+use datasets::page::{document, gap, signed as set, text};
 
 use crate::evaluate::Evaluation;
-
-const STYLE: &str = include_str!("report/style.css");
 
 /// The report as one HTML page: no script, nothing loaded from elsewhere, light and dark, on screen and on paper.
 ///
 /// `cards` are (name, Markdown) of the models, shown folded below the figures.
 #[must_use]
 pub fn render(title: &str, evaluation: &Evaluation, cards: &[(String, String)]) -> String {
-    let title = text(title);
     let body = [
         verdict_lines(evaluation),
         comparison_table(evaluation),
@@ -40,12 +35,7 @@ pub fn render(title: &str, evaluation: &Evaluation, cards: &[(String, String)]) 
         settings(evaluation),
     ]
     .concat();
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <meta name=\"color-scheme\" content=\"light dark\">\n<title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n\
-         <body>\n<main>\n<h1>{title}</h1>\n{body}</main>\n</body>\n</html>\n"
-    )
+    document(title, &body)
 }
 
 fn verdict_lines(evaluation: &Evaluation) -> String {

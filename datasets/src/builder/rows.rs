@@ -95,7 +95,7 @@ impl<'a> RowWriter<'a> {
             .filter(|event| event.t_high() > history.observed_from && event.t_high() <= history.observed_until)
             .collect();
         self.events.add(history, &own)?;
-        self.tally.history(history, &own, tiles, &cuts, &plan.causes);
+        self.tally.history(history, &own, tiles, &cuts, &plan.causes, plan.spec.longest_gap);
 
         let failures: Vec<i64> = history.events.iter().map(FailureEvent::t_high).collect();
         let causes: Vec<&str> = history.events.iter().map(FailureEvent::cause).collect();

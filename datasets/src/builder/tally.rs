@@ -6,7 +6,7 @@ use features::{EntityHistory, EntityTiles, FailureEvent, Split};
 use survival::Outcome;
 
 use super::labels::Cut;
-use crate::manifest::Counts;
+use crate::manifest::{Counts, WatchCounts};
 
 /// Running counts of a build.
 #[derive(Debug, Default)]
@@ -30,9 +30,11 @@ impl Tally {
         tiles: &EntityTiles,
         cuts: &[Cut],
         causes: &[String],
+        longest_gap: i64,
     ) {
         let counts = &mut self.counts;
         counts.entities += 1;
+        watch(counts.watched.get_or_insert_default(), history, longest_gap);
         counts.late_samples += tiles.late();
         counts.duplicate_samples += tiles.duplicates();
         for event in own {
@@ -80,4 +82,39 @@ impl Tally {
         }
         self.counts
     }
+}
+
+/// Adds the watched time of a history and its gaps, those parts of them that lie inside it.
+fn watch(counts: &mut WatchCounts, history: &EntityHistory, allowed: i64) {
+    let (from, until) = (history.observed_from, history.observed_until);
+    if counts.total == 0 {
+        (counts.from, counts.until) = (from, until);
+    }
+    counts.from = counts.from.min(from);
+    counts.until = counts.until.max(until);
+    counts.total += until - from;
+    counts.joined_late += u64::from(history.born.is_some_and(|born| born < from));
+    let lengths = history.gaps.iter().map(|&(last, next)| next.min(until) - last.max(from)).filter(|&length| length > 0);
+    let mut any = false;
+    for length in lengths {
+        any = true;
+        counts.gaps += 1;
+        counts.missing += length;
+        if length > counts.longest_gap {
+            counts.longest_gap = length;
+            counts.longest_gap_entity = history.entity.key().to_owned();
+        }
+        let mut bound = allowed.max(1) * 2;
+        let mut place = 0;
+        while length > bound {
+            bound = bound.saturating_mul(2);
+            place += 1;
+        }
+        while counts.gaps_up_to.len() <= place {
+            let next = counts.gaps_up_to.last().map_or(allowed.max(1) * 2, |(bound, _)| bound.saturating_mul(2));
+            counts.gaps_up_to.push((next, 0));
+        }
+        counts.gaps_up_to[place].1 += 1;
+    }
+    counts.histories_with_gaps += u64::from(any);
 }

@@ -2,7 +2,7 @@
 
 use survival::Interval;
 
-use super::number::{GAP, count, decimals, ends, fixed, p_value, paired_ends, percent, short, small_percent, time};
+use datasets::page::number::{GAP, count, decimals, ends, fixed, p_value, paired_ends, percent, short, small_percent, time};
 use crate::evaluate::{Evaluation, ModelScores};
 
 /// Which way a score improves.

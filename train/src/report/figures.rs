@@ -2,10 +2,10 @@
 
 use survival::scores::calibration::ReliabilityTable;
 
-use super::number::{count, percent, plural, small_percent, time};
-use super::page::{Layout, absent, figure};
+use datasets::page::number::{count, percent, plural, small_percent, time};
+use datasets::page::{Layout, absent, figure};
 use crate::evaluate::{Evaluation, RiskGroup};
-use crate::svg::{Axis, Look, Plot};
+use datasets::svg::{Axis, Look, Plot};
 
 const QUARTERS: [&str; 4] = ["lowest risk", "lower risk", "higher risk", "highest risk"];
 

@@ -3,7 +3,7 @@
 //! Cards are written by this program or by people beside it; a link or raw HTML in one is shown as it was typed,
 //! so a card cannot make the page load anything.
 
-use crate::svg::escape;
+use datasets::svg::escape;
 
 /// What the lines so far belong to.
 #[derive(Debug, PartialEq, Eq)]

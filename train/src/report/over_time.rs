@@ -4,10 +4,10 @@ use model::ModelKind;
 
 use super::comparison::median;
 use super::figures::{counts, horizons};
-use super::number::{count, fixed, percent, short};
-use super::page::{Layout, absent, figure, gap, text};
+use datasets::page::number::{count, fixed, percent, short};
+use datasets::page::{Layout, absent, figure, gap, text};
 use crate::evaluate::{Evaluation, LeadTimes};
-use crate::svg::{Axis, Look, Plot};
+use datasets::svg::{Axis, Look, Plot};
 
 /// Skill below this is drawn at the frame: early on, a quotient of two tiny scores would set the scale for all.
 const LOWEST_SKILL: f64 = -0.5;

@@ -2,7 +2,7 @@
 
 use super::comparison::{Better, Cell, ScoreRow, best_classical, rows, score_name};
 use super::figures::counts;
-use super::number::{GAP, p_value};
+use datasets::page::number::{GAP, p_value};
 use super::verdict::{difference_text, verdict};
 use crate::evaluate::Evaluation;
 

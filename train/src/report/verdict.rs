@@ -1,7 +1,7 @@
 //! What the comparison comes to, in sentences.
 
 use super::comparison::{best_classical, lowest_brier, score_name};
-use super::number::{GAP, decimals, fixed, p_value, paired_ends, percent};
+use datasets::page::number::{GAP, decimals, fixed, p_value, paired_ends, percent};
 use crate::evaluate::{Difference, Evaluation};
 
 /// The first line of the report and the lines under it.

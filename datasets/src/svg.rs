@@ -8,12 +8,13 @@ mod look;
 
 use std::fmt::Write;
 
-pub(crate) use axis::Axis;
-pub(crate) use look::Look;
+pub use axis::Axis;
+pub use look::Look;
 use look::{dash_attribute, marker};
 
 /// Text that is safe between tags and inside quoted attributes.
-pub(crate) fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -38,7 +39,7 @@ enum Swatch {
 
 /// Two axes and what is drawn between them. Widths are chosen so that text stays legible at phone width.
 #[derive(Debug, Clone)]
-pub(crate) struct Plot {
+pub struct Plot {
     title: String,
     width: f64,
     height: f64,
@@ -58,12 +59,14 @@ const CHARACTER: f64 = 6.4;
 
 impl Plot {
     /// A figure of its own.
-    pub(crate) fn wide(title: &str, x: Axis, y: Axis) -> Self {
+    #[must_use]
+    pub fn wide(title: &str, x: Axis, y: Axis) -> Self {
         Self::sized(title, 410.0, 280.0, x, y)
     }
 
     /// One of several beside each other.
-    pub(crate) fn small(title: &str, x: Axis, y: Axis) -> Self {
+    #[must_use]
+    pub fn small(title: &str, x: Axis, y: Axis) -> Self {
         Self::sized(title, 330.0, 250.0, x, y)
     }
 
@@ -80,12 +83,12 @@ impl Plot {
     }
 
     /// Straight lines between the points; a point that is not finite leaves a gap.
-    pub(crate) fn line(&mut self, points: &[[f64; 2]], look: &Look) {
+    pub fn line(&mut self, points: &[[f64; 2]], look: &Look) {
         self.path(points, look, false);
     }
 
     /// Each value holds until the next point.
-    pub(crate) fn steps(&mut self, points: &[[f64; 2]], look: &Look) {
+    pub fn steps(&mut self, points: &[[f64; 2]], look: &Look) {
         self.path(points, look, true);
     }
 
@@ -129,7 +132,7 @@ impl Plot {
     }
 
     /// The area between two step curves over the same times: time, low, high.
-    pub(crate) fn step_band(&mut self, points: &[[f64; 3]], look: &Look) {
+    pub fn step_band(&mut self, points: &[[f64; 3]], look: &Look) {
         let finite: Vec<&[f64; 3]> = points.iter().filter(|p| p.iter().all(|v| v.is_finite())).collect();
         let mut corners = Vec::new();
         let mut back = Vec::new();
@@ -147,7 +150,7 @@ impl Plot {
     }
 
     /// A marker, with a vertical interval where both ends are finite.
-    pub(crate) fn dot(&mut self, [x, y]: [f64; 2], interval: (f64, f64), look: &Look) {
+    pub fn dot(&mut self, [x, y]: [f64; 2], interval: (f64, f64), look: &Look) {
         if !(x.is_finite() && y.is_finite()) {
             return;
         }
@@ -161,22 +164,23 @@ impl Plot {
     }
 
     /// Names a line.
-    pub(crate) fn name_line(&mut self, look: &Look, label: &str) {
+    pub fn name_line(&mut self, look: &Look, label: &str) {
         self.legend.push((Swatch::Line(look.clone()), label.to_owned()));
     }
 
     /// Names markers with intervals.
-    pub(crate) fn name_dot(&mut self, look: &Look, label: &str) {
+    pub fn name_dot(&mut self, look: &Look, label: &str) {
         self.legend.push((Swatch::Dot(look.clone()), label.to_owned()));
     }
 
     /// Names a band.
-    pub(crate) fn name_band(&mut self, look: &Look, label: &str) {
+    pub fn name_band(&mut self, look: &Look, label: &str) {
         self.legend.push((Swatch::Band(look.clone()), label.to_owned()));
     }
 
     /// The figure as one `<svg>` element.
-    pub(crate) fn render(&self) -> String {
+    #[must_use]
+    pub fn render(&self) -> String {
         let (legend, rows) = self.legend_marks();
         let height = self.height + rows * LEGEND_ROW;
         let title = escape(&self.title);

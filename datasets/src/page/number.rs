@@ -6,10 +6,11 @@ use survival::{Interval, PairedInterval};
 const FEW_UNITS: usize = 10;
 
 /// Stands where there is no number.
-pub(super) const GAP: &str = "–";
+pub const GAP: &str = "–";
 
 /// `value` to `decimals` places, or a gap.
-pub(super) fn fixed(value: f64, decimals: usize) -> String {
+#[must_use]
+pub fn fixed(value: f64, decimals: usize) -> String {
     if !value.is_finite() {
         return GAP.to_owned();
     }
@@ -22,7 +23,8 @@ pub(super) fn fixed(value: f64, decimals: usize) -> String {
 }
 
 /// Decimals that show two digits of a typical half-width, or of the numbers where none has an interval, from (estimate, low, high) of the numbers side by side.
-pub(super) fn decimals(values: &[(f64, f64, f64)], units: usize) -> usize {
+#[must_use]
+pub fn decimals(values: &[(f64, f64, f64)], units: usize) -> usize {
     let mut widths: Vec<f64> =
         values.iter().map(|(_, low, high)| (high - low) / 2.0).filter(|w| w.is_finite() && *w > 0.0).collect();
     widths.sort_by(f64::total_cmp);
@@ -53,22 +55,26 @@ fn places(value: f64) -> i64 {
 }
 
 /// Estimate, low, high.
-pub(super) fn ends(interval: &Interval) -> (f64, f64, f64) {
+#[must_use]
+pub fn ends(interval: &Interval) -> (f64, f64, f64) {
     (interval.estimate, interval.low, interval.high)
 }
 
 /// Difference, low, high.
-pub(super) fn paired_ends(interval: &PairedInterval) -> (f64, f64, f64) {
+#[must_use]
+pub fn paired_ends(interval: &PairedInterval) -> (f64, f64, f64) {
     (interval.difference, interval.low, interval.high)
 }
 
 /// `0.94` as `94 %`; whole percents are what a few hundred rows support.
-pub(super) fn percent(share: f64) -> String {
+#[must_use]
+pub fn percent(share: f64) -> String {
     if share.is_finite() { format!("{} %", fixed(100.0 * share, 0)) } else { GAP.to_owned() }
 }
 
 /// A share that may be small: `0.31 %`, `3.1 %`, `31 %`.
-pub(super) fn small_percent(share: f64) -> String {
+#[must_use]
+pub fn small_percent(share: f64) -> String {
     if !share.is_finite() {
         return GAP.to_owned();
     }
@@ -84,7 +90,8 @@ pub(super) fn small_percent(share: f64) -> String {
 }
 
 /// A probability of chance.
-pub(super) fn p_value(p: f64) -> String {
+#[must_use]
+pub fn p_value(p: f64) -> String {
     match p {
         p if !p.is_finite() => GAP.to_owned(),
         p if p < 0.001 => "<0.001".to_owned(),
@@ -94,7 +101,8 @@ pub(super) fn p_value(p: f64) -> String {
 }
 
 /// Two digits below ten, whole numbers above.
-pub(super) fn short(value: f64) -> String {
+#[must_use]
+pub fn short(value: f64) -> String {
     if value.abs() >= 9.95 || value.abs() <= 0.0 || !value.is_finite() {
         return fixed(value, 0);
     }
@@ -104,7 +112,8 @@ pub(super) fn short(value: f64) -> String {
 }
 
 /// A time as configured: `24 h`, `0.5 d`.
-pub(super) fn time(value: f64, unit: &str) -> String {
+#[must_use]
+pub fn time(value: f64, unit: &str) -> String {
     if !value.is_finite() {
         return GAP.to_owned();
     }
@@ -113,7 +122,8 @@ pub(super) fn time(value: f64, unit: &str) -> String {
 }
 
 /// `12345` as `12,345`.
-pub(super) fn count(n: usize) -> String {
+#[must_use]
+pub fn count(n: usize) -> String {
     let digits = n.to_string();
     let mut out = String::new();
     for (index, digit) in digits.chars().enumerate() {
@@ -126,7 +136,8 @@ pub(super) fn count(n: usize) -> String {
 }
 
 /// `1 row`, `2 rows`.
-pub(super) fn plural(n: usize, one: &str) -> String {
+#[must_use]
+pub fn plural(n: usize, one: &str) -> String {
     format!("{} {one}{}", count(n), if n == 1 { "" } else { "s" })
 }
 

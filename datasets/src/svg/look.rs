@@ -2,7 +2,7 @@
 
 /// Colour, dash pattern and marker of one series.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Look {
+pub struct Look {
     pub(super) class: String,
     pub(super) dash: &'static str,
     pub(super) marker: Option<usize>,
@@ -10,28 +10,33 @@ pub(crate) struct Look {
 
 impl Look {
     /// One of several unordered series.
-    pub(crate) fn series(index: usize) -> Self {
+    #[must_use]
+    pub fn series(index: usize) -> Self {
         const DASHES: [&str; 6] = ["", "8 3", "2 3", "10 3 2 3", "5 2", "14 4"];
         Self { class: format!("c{}", index % 6), dash: DASHES[index % 6], marker: Some(index) }
     }
 
     /// One of up to four ordered shades, the palest first.
-    pub(crate) fn shade(index: usize) -> Self {
+    #[must_use]
+    pub fn shade(index: usize) -> Self {
         Self { class: format!("q{}", index.min(3)), dash: "", marker: Some(index) }
     }
 
     /// The colour of the text.
-    pub(crate) fn ink() -> Self {
+    #[must_use]
+    pub fn ink() -> Self {
         Self { class: "ink".to_owned(), dash: "", marker: None }
     }
 
     /// A line of reference that stays behind the data.
-    pub(crate) fn reference() -> Self {
+    #[must_use]
+    pub fn reference() -> Self {
         Self { class: "faint".to_owned(), dash: "4 3", marker: None }
     }
 
     /// The same, dashed and without markers.
-    pub(crate) fn dashed(mut self) -> Self {
+    #[must_use]
+    pub fn dashed(mut self) -> Self {
         self.dash = "5 3";
         self.marker = None;
         self

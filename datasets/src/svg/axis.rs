@@ -2,7 +2,7 @@
 
 /// A labelled range of one coordinate.
 #[derive(Debug, Clone)]
-pub(crate) struct Axis {
+pub struct Axis {
     pub(super) label: String,
     pub(super) low: f64,
     pub(super) high: f64,
@@ -10,7 +10,8 @@ pub(crate) struct Axis {
 
 impl Axis {
     /// From `low` to `high`; a range that is empty or not finite is widened to one unit.
-    pub(crate) fn new(label: &str, low: f64, high: f64) -> Self {
+    #[must_use]
+    pub fn new(label: &str, low: f64, high: f64) -> Self {
         let low = if low.is_finite() { low } else { 0.0 };
         let high = if high.is_finite() && high > low { high } else { low + 1.0 };
         Self { label: label.to_owned(), low, high }
