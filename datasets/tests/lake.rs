@@ -244,8 +244,9 @@ fn an_import_stores_rows_and_progress_together_and_nothing_twice() {
     let writer = open(dir.path());
     put(&writer, START, &[(0, START, 1.0)]);
     let id = |number| writer.register(&series(number)).unwrap();
-    let rows: Vec<_> =
-        (0..50).map(|at| (LakeRow { series: id(at % 5), time: START - at as i64, value: 2.0 }, START + 60_000)).collect();
+    let rows: Vec<_> = (0..50)
+        .map(|at| (LakeRow { series: id(at % 5), time: START - at as i64, value: 2.0 }, START + 60_000))
+        .collect();
     assert_eq!(writer.import_progress("history").unwrap(), None);
     writer.import("history", "half", &rows).unwrap();
     writer.import("history", "all", &rows).unwrap();
