@@ -17,10 +17,15 @@
 
 mod commit;
 mod compact;
+mod disk;
 mod event_file;
+mod flush;
 mod log;
 mod part;
+mod part_reader;
 mod reader;
+mod records;
+mod scan;
 mod tables;
 mod tile_file;
 mod writer;
@@ -35,7 +40,8 @@ pub use commit::{LakeFile, Removed, Snapshot, Table};
 pub use compact::{CompactOptions, CompactReport, PruneReport, compact, event_metrics, prune};
 pub use event_file::{StoredEvent, event_schema, replace_events};
 pub use part::sample_schema;
-pub use reader::{Lake, LakeStatus, Run, Scan};
+pub use reader::{Lake, LakeStatus};
+pub use scan::{Run, Scan};
 pub use tables::{EntityRow, LakeTables, SeriesRow, series_schema};
 pub use tile_file::tile_schema;
 pub use writer::{LakeOptions, LakeRow, LakeWriter, SeriesId, Ticket, WriterStats};
@@ -44,6 +50,8 @@ pub use writer::{LakeOptions, LakeRow, LakeWriter, SeriesId, Ticket, WriterStats
 pub const FORMAT: u32 = 1;
 /// Milliseconds of a day.
 pub(crate) const DAY: i64 = 86_400_000;
+/// The file whose lock the one writer holds.
+const LOCK: &str = "writer.lock";
 /// Length of the tiles a lake keeps, in milliseconds.
 pub const LAKE_TILE: i64 = 300_000;
 
@@ -91,22 +99,34 @@ pub fn migrate(lake: &Path) -> Result<u32> {
     Ok(FORMAT)
 }
 
+/// Folders of a lake from its beginning.
+const FOLDERS: [&str; 5] = ["wal", "commits", "samples", "series", "metrics"];
+
 /// Makes an empty lake, unless there is one.
-pub(crate) fn create(lake: &Path) -> Result<()> {
+fn create(disk: &disk::Disk, lake: &Path) -> Result<()> {
     let path = identity_path(lake);
     if path.exists() {
         return check(lake);
     }
-    if std::fs::read_dir(lake).is_ok_and(|mut entries| entries.next().is_some()) {
-        return Err(DatasetError::Exists { path: lake.to_owned(), problem: "files, but no lake.json".to_owned() });
+    disk.create_folder(lake)?;
+    // A run that died while making the lake leaves empty folders and no identity; that is no reason to refuse.
+    let entries = std::fs::read_dir(lake).map_err(DatasetError::io(lake, "list the folder"))?;
+    for entry in entries {
+        let entry = entry.map_err(DatasetError::io(lake, "list the folder"))?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let empty_folder = || std::fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
+        let ours = name == LOCK || name.starts_with("lake.staged-") || FOLDERS.contains(&&*name) && empty_folder();
+        if !ours {
+            let problem = format!("holds {name:?}, but no lake.json");
+            return Err(DatasetError::Exists { path: lake.to_owned(), problem });
+        }
     }
-    for folder in ["wal", "commits", "samples", "series", "metrics"] {
-        let folder = lake.join(folder);
-        std::fs::create_dir_all(&folder).map_err(DatasetError::io(&folder, "create the folder"))?;
+    for folder in FOLDERS {
+        disk.create_folder(&lake.join(folder))?;
     }
     let text = serde_json::to_vec_pretty(&Identity { format: FORMAT, tile_ms: LAKE_TILE })
         .map_err(|error| DatasetError::config("lake.json", error.to_string()))?;
-    commit::write_durably(&path, &text)
+    commit::write_durably(disk, &path, &text)
 }
 
 /// `2026-11-23` of a moment in milliseconds.

@@ -70,9 +70,14 @@ impl ParquetSink<File> {
 impl<W: Write + Send> ParquetSink<W> {
     /// Begins a file over any writer.
     pub(crate) fn over(inner: W, path: PathBuf, schema: &SchemaRef) -> Result<Self> {
+        Self::laid_out(inner, path, schema, properties(schema))
+    }
+
+    /// Begins a file over any writer, in a layout of its own.
+    pub(crate) fn laid_out(inner: W, path: PathBuf, schema: &SchemaRef, properties: WriterProperties) -> Result<Self> {
         let sink = Digesting { inner, digest: Sha256::new(), bytes: 0 };
         // The embedded Arrow schema is left out: its metadata map has no fixed order, so equal data would give other bytes.
-        let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true).with_properties(properties(schema));
+        let options = ArrowWriterOptions::new().with_skip_arrow_metadata(true).with_properties(properties);
         let writer =
             ArrowWriter::try_new_with_options(sink, schema.clone(), options).map_err(DatasetError::parquet(&path))?;
         Ok(Self { writer, path, rows: 0 })
@@ -87,7 +92,8 @@ impl<W: Write + Send> ParquetSink<W> {
         Ok(())
     }
 
-    fn finish(self, name: &str) -> Result<(W, FileEntry)> {
+    /// Ends the file and hands back the writer below it; what is written may not be on disk yet.
+    pub(crate) fn finish(self, name: &str) -> Result<(W, FileEntry)> {
         let sink = self.writer.into_inner().map_err(DatasetError::parquet(&self.path))?;
         let entry = FileEntry {
             path: name.to_owned(),
@@ -99,12 +105,15 @@ impl<W: Write + Send> ParquetSink<W> {
     }
 }
 
+/// What every file says of who wrote it.
+pub(crate) const CREATED_BY: &str = concat!("forewarn ", env!("CARGO_PKG_VERSION"));
+
 fn properties(schema: &Schema) -> WriterProperties {
     let mut metadata: Vec<KeyValue> =
         schema.metadata().iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
     metadata.sort_by(|a, b| a.key.cmp(&b.key));
     let mut builder = WriterProperties::builder()
-        .set_created_by(concat!("forewarn ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_created_by(CREATED_BY.to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default()))
         .set_key_value_metadata(Some(metadata));
     for field in schema.fields() {

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
+use super::disk::{Disk, DiskFile};
 use crate::error::{DatasetError, Result};
 
 /// Commits kept for readers and for looking back.
@@ -93,6 +95,14 @@ pub struct Snapshot {
     pub conflicts: u64,
 }
 
+/// A commit that can be seen by others.
+#[derive(Debug)]
+pub(super) struct Committed {
+    pub(super) snapshot: Snapshot,
+    /// Whether it is known to survive a power cut; if not, nothing it replaces may be removed yet.
+    pub(super) durable: Result<()>,
+}
+
 impl Snapshot {
     /// The newest commit, or an empty lake where there is none.
     pub(crate) fn latest(lake: &Path) -> Result<Self> {
@@ -117,7 +127,17 @@ impl Snapshot {
 
     /// Applies `change` to the newest snapshot and links the result into place; where another process was faster,
     /// to that one's. Returns what is now the newest.
-    pub(crate) fn commit(lake: &Path, mut change: impl FnMut(&mut Self) -> Result<()>) -> Result<Self> {
+    pub(crate) fn commit(lake: &Path, change: impl FnMut(&mut Self) -> Result<()>) -> Result<Self> {
+        let committed = Self::commit_on(&Disk::default(), lake, change)?;
+        committed.durable.map(|()| committed.snapshot)
+    }
+
+    /// As [`Snapshot::commit`], telling apart what failed before the commit could be seen and what failed after.
+    pub(super) fn commit_on(
+        disk: &Disk,
+        lake: &Path,
+        mut change: impl FnMut(&mut Self) -> Result<()>,
+    ) -> Result<Committed> {
         loop {
             let mut next = Self::latest(lake)?;
             change(&mut next)?;
@@ -126,19 +146,26 @@ impl Snapshot {
             let path = path_of(lake, next.number);
             let text = serde_json::to_vec(&next)
                 .map_err(|error| DatasetError::config(path.display().to_string(), error.to_string()))?;
-            let staged = path.with_extension(format!("staged-{}", std::process::id()));
-            write_file(&staged, &text)?;
-            let linked = fs::hard_link(&staged, &path);
-            fs::remove_file(&staged).map_err(DatasetError::io(&staged, "remove the staged commit"))?;
-            match linked {
+            // Threads of one process commit too, so the process id alone would name one file twice.
+            static STAGED: AtomicU64 = AtomicU64::new(0);
+            let count = STAGED.fetch_add(1, Ordering::Relaxed);
+            let staged = path.with_extension(format!("staged-{}-{count}", std::process::id()));
+            let linked = write_held(disk, &staged, &text).map(|_held| disk.link(&staged, &path));
+            // A staged file that stays behind is harmless, and is removed when the lake is opened next.
+            let _ = disk.remove(&staged);
+            match linked? {
                 Ok(()) => {
-                    sync_folder(&lake.join("commits"))?;
-                    for old in numbers(lake)?.into_iter().filter(|&old| old + KEPT <= next.number) {
-                        let _ = fs::remove_file(path_of(lake, old));
+                    let durable = disk.sync_folder(&lake.join("commits"));
+                    if durable.is_ok() {
+                        for old in numbers(lake)?.into_iter().filter(|&old| old + KEPT <= next.number) {
+                            let _ = disk.remove(&path_of(lake, old));
+                        }
                     }
-                    return Ok(next);
+                    return Ok(Committed { snapshot: next, durable });
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                // Another process was faster, or took the staged file for one of a process that died.
+                Err(error)
+                    if matches!(error.kind(), std::io::ErrorKind::AlreadyExists | std::io::ErrorKind::NotFound) => {}
                 Err(error) => return Err(DatasetError::io(&path, "link the commit into place")(error)),
             }
         }
@@ -168,25 +195,38 @@ fn numbers(lake: &Path) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
-fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = File::create(path).map_err(DatasetError::io(path, "create the file"))?;
+/// Writes a file and keeps it open and marked as in use.
+fn write_held(disk: &Disk, path: &Path, bytes: &[u8]) -> Result<DiskFile> {
+    let mut file = disk.create_new(path, "create the file")?;
+    file.hold();
     file.write_all(bytes).map_err(DatasetError::io(path, "write the file"))?;
-    file.sync_all().map_err(DatasetError::io(path, "flush the file to disk"))
+    file.sync()?;
+    Ok(file)
+}
+
+/// Removes commits that were being written by processes that are dead.
+pub(super) fn remove_staged(disk: &Disk, lake: &Path) -> Result<()> {
+    let folder = lake.join("commits");
+    for entry in fs::read_dir(&folder).map_err(DatasetError::io(&folder, "list the commits"))? {
+        let path = entry.map_err(DatasetError::io(&folder, "list the commits"))?.path();
+        let staged = path.extension().is_some_and(|extension| extension.to_string_lossy().starts_with("staged"));
+        if staged && File::open(&path).is_ok_and(|file| file.try_lock().is_ok()) {
+            disk.remove(&path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes beside and renames, so that the file is there whole or not at all.
-pub(crate) fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
+pub(super) fn write_durably(disk: &Disk, path: &Path, bytes: &[u8]) -> Result<()> {
     let staged = path.with_extension(format!("staged-{}", std::process::id()));
-    write_file(&staged, bytes)?;
-    fs::rename(&staged, path).map_err(DatasetError::io(path, "move the finished file here"))?;
-    path.parent().map_or(Ok(()), sync_folder)
+    disk.remove(&staged)?;
+    drop(write_held(disk, &staged, bytes)?);
+    disk.rename(&staged, path)?;
+    path.parent().map_or(Ok(()), |folder| disk.sync_folder(folder))
 }
 
 /// Makes names inside a folder durable, where the system can.
-pub(crate) fn sync_folder(path: &Path) -> Result<()> {
-    if cfg!(unix) {
-        let folder = File::open(path).map_err(DatasetError::io(path, "open the folder"))?;
-        folder.sync_all().map_err(DatasetError::io(path, "flush the folder to disk"))?;
-    }
-    Ok(())
+pub(super) fn sync_folder(path: &Path) -> Result<()> {
+    Disk::default().sync_folder(path)
 }

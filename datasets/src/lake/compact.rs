@@ -3,7 +3,7 @@
 //! Each day of each kind commits by itself, so a run that is killed has lost one day's work at most. Files taken
 //! out stay on disk for a grace period, for readers of an older commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 
@@ -13,13 +13,18 @@ use serde::Serialize;
 use survival::TimeUnit;
 
 use super::commit::{LakeFile, Removed, Snapshot, Table};
+use super::disk::Disk;
 use super::part::PartWriter;
-use super::reader::{Scan, ranges, scan_files};
+use super::reader::ranges;
+use super::scan::{Run, Scan, scan_files};
 use super::tables::LakeTables;
 use super::tile_file::TileWriter;
 use super::{DAY, LAKE_TILE, check, date_of};
 use crate::error::{DatasetError, Result};
 use crate::progress::Progress;
+
+/// Rows of a compacted file, about: 200 to 300 MB.
+const MOST_FILE_ROWS: u64 = 1 << 26;
 
 /// How a compaction goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,9 +88,19 @@ pub struct PruneReport {
 /// # Errors
 /// When another compaction is running, or a file cannot be read or written.
 pub fn compact(lake: &Path, options: &CompactOptions, progress: &dyn Progress) -> Result<CompactReport> {
+    compact_on(&Disk::default(), lake, options, progress)
+}
+
+pub(super) fn compact_on(
+    disk: &Disk,
+    lake: &Path,
+    options: &CompactOptions,
+    progress: &dyn Progress,
+) -> Result<CompactReport> {
     let _lock = lock(lake)?;
-    let mut report = CompactReport { deleted: delete_removed(lake, options)?, ..CompactReport::default() };
+    let mut report = CompactReport { deleted: delete_removed(disk, lake, options)?, ..CompactReport::default() };
     let snapshot = Snapshot::latest(lake)?;
+    remove_orphans(disk, lake, &snapshot)?;
     let tables = LakeTables::read(lake, &snapshot)?;
     let days = days(&snapshot);
     progress.begin("compacting days", Some(days.len() as u64));
@@ -99,24 +114,78 @@ pub fn compact(lake: &Path, options: &CompactOptions, progress: &dyn Progress) -
         let tiles = closed && !pruned && !tiled;
         let merge = if closed { files.len() > 1 } else { options.open_days && files.len() >= options.fewest_files };
         if merge || tiles {
-            compact_day(lake, &tables, (kind, date), files, (merge, tiles), options, &mut report)?;
+            let day = Day { disk, lake, tables: &tables, kind, date, files, number: snapshot.number };
+            compact_day(&day, (merge, tiles), options, &mut report)?;
         }
     }
     progress.end();
     Ok(report)
 }
 
+/// Files of one day of one kind, to be replaced.
+struct Day<'a> {
+    disk: &'a Disk,
+    lake: &'a Path,
+    tables: &'a LakeTables,
+    kind: &'a str,
+    date: &'a str,
+    files: &'a [LakeFile],
+    /// Of the commit they were found in: no other run replaces files of the same day under the same number.
+    number: u64,
+}
+
+/// New files of a day, a next one begun whenever one is long enough.
+struct NewParts<'a> {
+    day: &'a Day<'a>,
+    prefix: &'static str,
+    pruned: bool,
+    open: Option<PartWriter>,
+    files: Vec<LakeFile>,
+}
+
+impl<'a> NewParts<'a> {
+    fn new(day: &'a Day<'a>, prefix: &'static str, pruned: bool) -> Self {
+        Self { day, prefix, pruned, open: None, files: Vec::new() }
+    }
+
+    fn push(&mut self, run: Run<'_>) -> Result<()> {
+        if self.open.as_ref().is_some_and(|part| part.rows() >= MOST_FILE_ROWS) {
+            self.end_file()?;
+        }
+        let part = match &mut self.open {
+            Some(part) => part,
+            None => {
+                let Day { disk, lake, kind, date, number, .. } = *self.day;
+                let name = format!("{}-{number:020}-{:03}", self.prefix, self.files.len());
+                self.open.insert(PartWriter::create(disk, lake, kind, date, &name)?)
+            }
+        };
+        part.push(self.day.tables, run.series, (run.times, run.values, run.known_at))
+    }
+
+    fn end_file(&mut self) -> Result<()> {
+        if let Some(part) = self.open.take() {
+            self.files.extend(part.finish(self.pruned)?);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<Vec<LakeFile>> {
+        self.end_file()?;
+        Ok(self.files)
+    }
+}
+
 fn compact_day(
-    lake: &Path,
-    tables: &LakeTables,
-    (kind, date): (&str, &str),
-    files: &[LakeFile],
+    day: &Day<'_>,
     (merge, tiles): (bool, bool),
     options: &CompactOptions,
     report: &mut CompactReport,
 ) -> Result<()> {
-    let name = format!("compact-{:013}-{}", options.now, std::process::id());
-    let mut part = if merge { Some(PartWriter::create(lake, kind, date, &name)?) } else { None };
+    let Day { lake, tables, kind, date, files, .. } = *day;
+    let pruned = files.iter().any(|file| file.pruned);
+    let mut parts = NewParts::new(day, "compact", pruned);
+    let name = format!("compact-{:020}", day.number);
     let mut tile_writer = if tiles { Some(TileWriter::create(lake, kind, date, &name)?) } else { None };
     let catalogue = Catalogue::standard();
     let spec = lake_spec(&catalogue);
@@ -138,8 +207,8 @@ fn compact_day(
         }
         scan_files(lake, tables, &chosen, &all, &mut |run| {
             rows += run.times.len() as u64;
-            if let Some(part) = &mut part {
-                part.push(tables, run.series, (run.times, run.values, run.known_at))?;
+            if merge {
+                parts.push(run)?;
             }
             if tiles {
                 let builder = builders.entry(run.entity).or_insert_with(|| TileBuilder::new(&kernel, date));
@@ -160,14 +229,13 @@ fn compact_day(
         }
     }
     let before: u64 = files.iter().map(|file| file.rows).sum();
-    let pruned = files.iter().any(|file| file.pruned);
-    let part = part.map(|part| part.finish(pruned)).transpose()?.flatten();
+    let parts = parts.finish()?;
     let tile_file = tile_writer.map(TileWriter::finish).transpose()?.flatten();
     let replaced: Vec<&str> = if merge { files.iter().map(|file| file.path.as_str()).collect() } else { Vec::new() };
-    swap(lake, &replaced, part.iter().chain(&tile_file), options.now)?;
+    swap(day.disk, lake, &replaced, parts.iter().chain(&tile_file), options.now)?;
     report.rows += rows;
     if merge {
-        report.merged = (report.merged.0 + files.len() as u64, report.merged.1 + u64::from(part.is_some()));
+        report.merged = (report.merged.0 + files.len() as u64, report.merged.1 + parts.len() as u64);
         report.duplicates += before - rows;
     }
     Ok(())
@@ -185,9 +253,21 @@ pub fn prune(
     options: &CompactOptions,
     progress: &dyn Progress,
 ) -> Result<PruneReport> {
+    prune_on(&Disk::default(), lake, keep, (needed, without_tiles), options, progress)
+}
+
+pub(super) fn prune_on(
+    disk: &Disk,
+    lake: &Path,
+    keep: i64,
+    (needed, without_tiles): (&[MetricId], bool),
+    options: &CompactOptions,
+    progress: &dyn Progress,
+) -> Result<PruneReport> {
     let _lock = lock(lake)?;
-    let mut report = PruneReport { deleted: delete_removed(lake, options)?, ..PruneReport::default() };
+    let mut report = PruneReport { deleted: delete_removed(disk, lake, options)?, ..PruneReport::default() };
     let snapshot = Snapshot::latest(lake)?;
+    remove_orphans(disk, lake, &snapshot)?;
     let tables = LakeTables::read(lake, &snapshot)?;
     let old: Vec<_> = days(&snapshot)
         .into_iter()
@@ -203,33 +283,38 @@ pub fn prune(
             report.without_tiles.push(format!("{kind} {date}"));
             continue;
         }
-        let name = format!("pruned-{:013}-{}", options.now, std::process::id());
-        let mut part = PartWriter::create(lake, &kind, &date, &name)?;
+        let number = snapshot.number;
+        let day = Day { disk, lake, tables: &tables, kind: &kind, date: &date, files: &files, number };
+        let mut parts = NewParts::new(&day, "pruned", true);
         let chosen: Vec<&LakeFile> = files.iter().collect();
         let entity_kind = EntityKind::from_name(&kind).map_err(DatasetError::feature(&date))?;
         for range in day_ranges(&files, options.most_rows) {
             let scan = Scan { entities: range, ..Scan::all(entity_kind) }.with_metrics(needed);
-            scan_files(lake, &tables, &chosen, &scan, &mut |run| {
-                part.push(&tables, run.series, (run.times, run.values, run.known_at))
-            })?;
+            scan_files(lake, &tables, &chosen, &scan, &mut |run| parts.push(run))?;
         }
-        let part = part.finish(true)?;
+        let parts = parts.finish()?;
         let replaced: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        swap(lake, &replaced, part.iter(), options.now)?;
+        swap(disk, lake, &replaced, parts.iter(), options.now)?;
         let sum = |of: fn(&LakeFile) -> u64| files.iter().map(of).sum::<u64>();
         report.days += 1;
         report.rows.0 += sum(|file| file.rows);
         report.bytes.0 += sum(|file| file.bytes);
-        report.rows.1 += part.as_ref().map_or(0, |file| file.rows);
-        report.bytes.1 += part.as_ref().map_or(0, |file| file.bytes);
+        report.rows.1 += parts.iter().map(|file| file.rows).sum::<u64>();
+        report.bytes.1 += parts.iter().map(|file| file.bytes).sum::<u64>();
     }
     progress.end();
     Ok(report)
 }
 
 /// Commits new files in place of others.
-fn swap<'a>(lake: &Path, replaced: &[&str], added: impl Iterator<Item = &'a LakeFile> + Clone, now: i64) -> Result<()> {
-    Snapshot::commit(lake, |next| {
+fn swap<'a>(
+    disk: &Disk,
+    lake: &Path,
+    replaced: &[&str],
+    added: impl Iterator<Item = &'a LakeFile> + Clone,
+    now: i64,
+) -> Result<()> {
+    let committed = Snapshot::commit_on(disk, lake, |next| {
         let gone = next.files.iter().filter(|file| replaced.contains(&file.path.as_str())).count();
         if gone != replaced.len() {
             return Err(DatasetError::config(
@@ -242,29 +327,56 @@ fn swap<'a>(lake: &Path, replaced: &[&str], added: impl Iterator<Item = &'a Lake
         next.files.extend(added.clone().cloned());
         Ok(())
     })?;
-    Ok(())
+    committed.durable
 }
 
 /// Deletes files taken out longer ago than the grace period.
-fn delete_removed(lake: &Path, options: &CompactOptions) -> Result<u64> {
+fn delete_removed(disk: &Disk, lake: &Path, options: &CompactOptions) -> Result<u64> {
     let snapshot = Snapshot::latest(lake)?;
     let due: Vec<String> =
         snapshot.removed.iter().filter(|r| r.at + options.grace <= options.now).map(|r| r.path.clone()).collect();
+    if due.is_empty() {
+        return Ok(0);
+    }
+    // A power cut must not bring back a commit that still names them.
+    disk.sync_folder(&lake.join("commits"))?;
     for path in &due {
-        let path = lake.join(path);
-        match std::fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(DatasetError::io(&path, "delete a file that was merged")(error)),
+        disk.remove(&lake.join(path))?;
+    }
+    let committed = Snapshot::commit_on(disk, lake, |next| {
+        next.removed.retain(|removed| !due.contains(&removed.path));
+        Ok(())
+    })?;
+    committed.durable.map(|()| due.len() as u64)
+}
+
+/// Removes what compactions and prunings that died have written and never committed. Only they write files of these
+/// names, and the lock says that none is at work.
+fn remove_orphans(disk: &Disk, lake: &Path, snapshot: &Snapshot) -> Result<()> {
+    let mut folders = vec![lake.join("samples"), lake.join("tiles")];
+    let known: HashSet<&str> = snapshot
+        .files
+        .iter()
+        .map(|file| file.path.as_str())
+        .chain(snapshot.removed.iter().map(|removed| removed.path.as_str()))
+        .collect();
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for entry in entries {
+            let path = entry.map_err(DatasetError::io(&folder, "list the folder"))?.path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let relative = path.strip_prefix(lake).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+            if (name.starts_with("compact-") || name.starts_with("pruned-")) && !known.contains(relative.as_str()) {
+                tracing::info!(path = %path.display(), "removing what a compaction that died left");
+                disk.remove(&path)?;
+            }
         }
     }
-    if !due.is_empty() {
-        Snapshot::commit(lake, |next| {
-            next.removed.retain(|removed| !due.contains(&removed.path));
-            Ok(())
-        })?;
-    }
-    Ok(due.len() as u64)
+    Ok(())
 }
 
 fn lock(lake: &Path) -> Result<File> {

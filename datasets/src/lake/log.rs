@@ -8,6 +8,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use super::disk::{Disk, DiskFile};
 use crate::error::{DatasetError, Result};
 
 const HEADER: usize = 8;
@@ -19,9 +20,11 @@ const LONGEST: usize = 1 << 30;
 pub(super) struct Segment {
     pub(super) number: u64,
     path: PathBuf,
-    file: File,
+    file: DiskFile,
     /// Bytes known to be on disk.
     length: u64,
+    /// Something may stand behind `length`: it must go before another record comes.
+    dirty: bool,
 }
 
 pub(super) fn path_of(lake: &Path, number: u64) -> PathBuf {
@@ -37,23 +40,25 @@ pub(super) fn frame(payload: &[u8], into: &mut Vec<u8>) {
 
 impl Segment {
     /// Begins segment `number`, which must not exist yet.
-    pub(super) fn create(lake: &Path, number: u64) -> Result<Self> {
+    pub(super) fn create(disk: &Disk, lake: &Path, number: u64) -> Result<Self> {
         let path = path_of(lake, number);
-        let file = File::create_new(&path).map_err(DatasetError::io(&path, "create the log segment"))?;
-        super::commit::sync_folder(&lake.join("wal"))?;
-        Ok(Self { number, path, file, length: 0 })
+        let file = disk.create_new(&path, "create the log segment")?;
+        if let Err(error) = disk.sync_folder(&lake.join("wal")) {
+            let _ = fs::remove_file(&path);
+            return Err(error);
+        }
+        Ok(Self { number, path, file, length: 0, dirty: false })
     }
 
-    /// Writes framed records and waits until they are on disk. After a failure the segment is as before.
+    /// Writes framed records and waits until they are on disk. After a failure none of them counts: what of them may
+    /// have arrived is cut off, at the latest before the next records.
     pub(super) fn append(&mut self, records: &[u8]) -> Result<()> {
-        let written = self.file.write_all(records).and_then(|()| self.file.sync_data());
-        if let Err(error) = written {
-            // What is half written must not stand before later records.
-            use std::io::Seek;
-            let back = self.file.set_len(self.length).and_then(|()| self.file.seek(std::io::SeekFrom::End(0)));
-            if let Err(error) = back {
-                return Err(DatasetError::io(&self.path, "take back a half-written record")(error));
-            }
+        if self.dirty {
+            self.file.cut(self.length).map_err(DatasetError::io(&self.path, "take back a half-written record"))?;
+            self.dirty = false;
+        }
+        if let Err(error) = self.file.write_all(records).and_then(|()| self.file.sync_data()) {
+            self.dirty = self.file.cut(self.length).is_err();
             return Err(DatasetError::io(&self.path, "write the log")(error));
         }
         self.length += records.len() as u64;
@@ -75,27 +80,34 @@ pub(super) fn segments(lake: &Path) -> Result<Vec<u64>> {
     Ok(numbers)
 }
 
-/// Hands every payload of a segment to `each`. In the newest segment a bad record is the end, and is cut off, so
-/// that later segments may follow.
-pub(super) fn replay(lake: &Path, number: u64, newest: bool, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+/// What is in a segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Replayed {
+    /// Whole records.
+    pub(super) records: u64,
+    /// Bytes of whole records.
+    pub(super) bytes: u64,
+    /// Bytes behind them, which are no whole record.
+    pub(super) torn: u64,
+}
+
+/// Hands every payload of a segment to `each`, up to the first record that is not whole. Only in the newest segment
+/// may there be one: a write that a crash cut off, and that was never acknowledged.
+pub(super) fn replay(
+    lake: &Path,
+    number: u64,
+    newest: bool,
+    each: &mut dyn FnMut(&[u8]) -> Result<()>,
+) -> Result<Replayed> {
     let path = path_of(lake, number);
     let bytes = fs::read(&path).map_err(DatasetError::io(&path, "read the log"))?;
+    let mut seen = Replayed::default();
     let mut at = 0;
     while at < bytes.len() {
-        let word =
-            |from: usize| bytes.get(from..from + 4).and_then(|four| four.try_into().ok()).map(u32::from_le_bytes);
-        let payload = match (word(at), word(at + 4)) {
-            (Some(length), Some(sum)) if length as usize <= LONGEST => {
-                bytes.get(at + HEADER..at + HEADER + length as usize).filter(|payload| crc32c::crc32c(payload) == sum)
-            }
-            _ => None,
-        };
-        let Some(payload) = payload else {
+        let Some(payload) = record(&bytes[at..]) else {
             if newest {
-                tracing::info!(path = %path.display(), at, "the log ends in a record that was never acknowledged");
-                let file = File::options().write(true).open(&path).map_err(DatasetError::io(&path, "open the log"))?;
-                file.set_len(at as u64).map_err(DatasetError::io(&path, "cut off a torn record"))?;
-                return file.sync_all().map_err(DatasetError::io(&path, "flush the log to disk"));
+                seen.torn = (bytes.len() - at) as u64;
+                break;
             }
             return Err(DatasetError::Disagrees {
                 path,
@@ -106,15 +118,59 @@ pub(super) fn replay(lake: &Path, number: u64, newest: bool, each: &mut dyn FnMu
         };
         each(payload)?;
         at += HEADER + payload.len();
+        seen.records += 1;
+        seen.bytes = at as u64;
+    }
+    Ok(seen)
+}
+
+fn record(bytes: &[u8]) -> Option<&[u8]> {
+    let word = |from: usize| bytes.get(from..from + 4).and_then(|four| four.try_into().ok()).map(u32::from_le_bytes);
+    let (length, sum) = (word(0)? as usize, word(4)?);
+    // A header of zeros is what a power cut leaves of a file that had grown, and its checksum would even be right.
+    if length == 0 || length > LONGEST {
+        return None;
+    }
+    bytes.get(HEADER..HEADER + length).filter(|payload| crc32c::crc32c(payload) == sum)
+}
+
+/// Reads the whole log as an opening writer would, and changes nothing.
+pub(super) fn check(lake: &Path) -> Result<()> {
+    let segments = segments(lake)?;
+    for &number in &segments {
+        let newest = segments.last() == Some(&number);
+        let outcome = replay(lake, number, newest, &mut |payload| match super::records::read(payload) {
+            Some(_) => Ok(()),
+            None => Err(DatasetError::config(
+                path_of(lake, number).display().to_string(),
+                "a record whose checksum is right cannot be read: another build wrote it",
+            )),
+        });
+        match outcome {
+            // A writer at work may have turned it into Parquet meanwhile.
+            Err(DatasetError::NotFound { .. }) => {}
+            outcome => drop(outcome?),
+        }
     }
     Ok(())
 }
 
+/// Cuts off what follows the whole records, so that later segments may follow.
+pub(super) fn cut_torn(lake: &Path, number: u64, seen: Replayed) -> Result<()> {
+    let path = path_of(lake, number);
+    tracing::info!(
+        path = %path.display(), at = seen.bytes, bytes = seen.torn,
+        "the log ends in a record that was never acknowledged; it is cut off"
+    );
+    let file = File::options().write(true).open(&path).map_err(DatasetError::io(&path, "open the log"))?;
+    file.set_len(seen.bytes).map_err(DatasetError::io(&path, "cut off a torn record"))?;
+    file.sync_all().map_err(DatasetError::io(&path, "flush the log to disk"))
+}
+
 /// Removes segments up to `consumed`.
-pub(super) fn remove(lake: &Path, consumed: u64) -> Result<()> {
+pub(super) fn remove(disk: &Disk, lake: &Path, consumed: u64) -> Result<()> {
     for number in segments(lake)?.into_iter().filter(|&number| number <= consumed) {
-        let path = path_of(lake, number);
-        fs::remove_file(&path).map_err(DatasetError::io(&path, "remove a log segment that is in Parquet"))?;
+        disk.remove(&path_of(lake, number))?;
     }
     Ok(())
 }

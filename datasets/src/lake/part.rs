@@ -1,26 +1,27 @@
-//! Sample files: written in order, read column by column.
+//! Sample files being written: rows in the lake's order, a layout chosen by measurement.
+//!
+//! `bench/lake_layout.md` holds the table the choices below were made from.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array, Int32Array, RecordBatch, TimestampMillisecondArray, UInt16Array};
-use arrow::datatypes::{
-    DataType, Field, Float64Type, Int32Type, Schema, SchemaRef, TimeUnit, TimestampMillisecondType,
-};
-use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ParquetRecordBatchReaderBuilder};
-use parquet::file::statistics::Statistics;
+use arrow::array::{ArrayRef, Float64Array, Int32Array, RecordBatch, TimestampMillisecondArray, UInt16Array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::SortingColumn;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
 
 use super::commit::{LakeFile, Table};
-use super::tables::LakeTables;
+use super::disk::{Disk, DiskFile};
+use super::tables::{LakeTables, Place};
 use crate::error::{DatasetError, Result};
-use crate::parquet_file::ParquetSink;
+use crate::parquet_file::{CREATED_BY, ParquetSink};
 
-/// Rows of a row group: small enough that a range of entities needs few, large enough to decode fast.
-pub(super) const ROW_GROUP: usize = 131_072;
-/// Rows decoded at a time.
-const BATCH: usize = 65_536;
+/// Rows of a row group: small enough to be held while writing, large enough that a file has few.
+const ROW_GROUP: usize = 262_144;
+/// Rows of a page, in every column the same, so that a range of entities skips whole pages of all of them.
+const PAGE_ROWS: usize = 32_768;
 
 pub(super) fn time_type() -> DataType {
     DataType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()))
@@ -43,14 +44,48 @@ fn schema() -> SchemaRef {
     Arc::new(sample_schema())
 }
 
-/// A sample file under construction; rows come in the lake's order.
+fn ascending(column_idx: i32) -> SortingColumn {
+    SortingColumn { column_idx, descending: false, nulls_first: false }
+}
+
+fn properties() -> WriterProperties {
+    let zstd = Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default());
+    let path = |name: &str| ColumnPath::new(vec![name.to_owned()]);
+    let mut builder = WriterProperties::builder()
+        .set_created_by(CREATED_BY.to_owned())
+        .set_compression(zstd)
+        .set_max_row_group_row_count(Some(ROW_GROUP))
+        .set_data_page_row_count_limit(PAGE_ROWS)
+        .set_sorting_columns(Some((0..4).map(ascending).collect()));
+    for id in ["entity_id", "metric", "series_id"] {
+        // Runs of equal ids: a handful of bytes each, nothing left to squeeze.
+        builder = builder.set_column_compression(path(id), Compression::UNCOMPRESSED);
+    }
+    for time in ["ts", "known_at"] {
+        builder = builder
+            .set_column_dictionary_enabled(path(time), false)
+            .set_column_encoding(path(time), Encoding::DELTA_BINARY_PACKED);
+    }
+    builder
+        .set_column_dictionary_enabled(path("value"), false)
+        .set_column_encoding(path("value"), Encoding::BYTE_STREAM_SPLIT)
+        // Nobody looks for samples by their value, whose smallest and largest span all metrics of a page.
+        .set_column_statistics_enabled(path("value"), EnabledStatistics::None)
+        .build()
+}
+
+/// Times in milliseconds, values, and when each was known: columns of one series.
+pub(super) type Columns<'a> = (&'a [i64], &'a [f64], &'a [i64]);
+
+/// A sample file under construction; rows come in the lake's order. Dropped before its end, it removes itself.
 pub(super) struct PartWriter {
+    disk: Disk,
     lake: PathBuf,
     name: String,
-    staged: PathBuf,
+    staged: Staged,
     kind: String,
     date: String,
-    sink: ParquetSink<File>,
+    sink: ParquetSink<DiskFile>,
     entity: Vec<i32>,
     metric: Vec<u16>,
     series: Vec<i32>,
@@ -62,17 +97,29 @@ pub(super) struct PartWriter {
     rows: u64,
 }
 
+/// A file that is removed unless it was moved to its place.
+struct Staged(PathBuf);
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // Best effort: what cannot be removed now is removed when the lake is opened or compacted next.
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 impl PartWriter {
     /// Begins `samples/kind=…/date=…/<name>.parquet`.
-    pub(super) fn create(lake: &Path, kind: &str, date: &str, name: &str) -> Result<Self> {
+    pub(super) fn create(disk: &Disk, lake: &Path, kind: &str, date: &str, name: &str) -> Result<Self> {
         let folder = format!("samples/kind={kind}/date={date}");
-        let place = lake.join(&folder);
-        std::fs::create_dir_all(&place).map_err(DatasetError::io(&place, "create the folder"))?;
+        disk.create_folder(&lake.join(&folder))?;
         let name = format!("{folder}/{name}.parquet");
-        let staged = lake.join(&name).with_extension("staged");
-        let _ = std::fs::remove_file(&staged);
+        let path = lake.join(&name).with_extension("staged");
+        disk.remove(&path)?;
+        let file = disk.create_new(&path, "create the file")?;
+        let staged = Staged(path.clone());
         Ok(Self {
-            sink: ParquetSink::create(staged.clone(), &schema())?,
+            sink: ParquetSink::laid_out(file, path, &schema(), properties())?,
+            disk: disk.clone(),
             lake: lake.to_owned(),
             name,
             staged,
@@ -90,23 +137,28 @@ impl PartWriter {
         })
     }
 
+    /// Rows so far.
+    pub(super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Adds rows of one series of these tables, in time order.
+    pub(super) fn push(&mut self, tables: &LakeTables, series: u32, columns: Columns<'_>) -> Result<()> {
+        self.push_at(tables.place(series), series, columns)
+    }
+
     /// Adds rows of one series, in time order.
-    pub(super) fn push(
-        &mut self,
-        tables: &LakeTables,
-        series: u32,
-        (mut times, mut values, mut known_at): (&[i64], &[f64], &[i64]),
-    ) -> Result<()> {
-        let (entity, metric, _) = tables.rank(series);
+    pub(super) fn push_at(&mut self, place: Place, series: u32, columns: Columns<'_>) -> Result<()> {
+        let (mut times, mut values, mut known_at) = columns;
         let (Some(&first), Some(&last)) = (times.first(), times.last()) else { return Ok(()) };
-        self.entities = (self.entities.0.min(entity), self.entities.1.max(entity));
+        self.entities = (self.entities.0.min(place.entity), self.entities.1.max(place.entity));
         self.span = (self.span.0.min(first), self.span.1.max(last));
         self.rows += times.len() as u64;
         while !times.is_empty() {
             let take = (ROW_GROUP - self.times.len()).min(times.len());
             let until = self.times.len() + take;
-            self.entity.resize(until, entity);
-            self.metric.resize(until, metric);
+            self.entity.resize(until, place.entity);
+            self.metric.resize(until, place.metric.0);
             self.series.resize(until, series.cast_signed());
             self.times.extend_from_slice(&times[..take]);
             self.values.extend_from_slice(&values[..take]);
@@ -142,16 +194,19 @@ impl PartWriter {
     /// Ends the file, durable and in its place; nothing names it yet. `None` when it has no rows.
     pub(super) fn finish(mut self, pruned: bool) -> Result<Option<LakeFile>> {
         if self.rows == 0 {
-            drop(self.sink);
-            let _ = std::fs::remove_file(&self.staged);
             return Ok(None);
         }
         self.flush()?;
-        let entry = self.sink.close(&self.name)?;
+        let (file, entry) = self.sink.finish(&self.name)?;
+        file.sync()?;
         let path = self.lake.join(&self.name);
-        std::fs::rename(&self.staged, &path).map_err(DatasetError::io(&path, "move the finished file here"))?;
-        if let Some(folder) = path.parent() {
-            super::commit::sync_folder(folder)?;
+        self.disk.rename(&self.staged.0, &path)?;
+        if let Some(folder) = path.parent()
+            && let Err(error) = self.disk.sync_folder(folder)
+        {
+            // Nobody will name it.
+            let _ = std::fs::remove_file(&path);
+            return Err(error);
         }
         Ok(Some(LakeFile {
             table: Table::Samples,
@@ -165,79 +220,5 @@ impl PartWriter {
             times: self.span,
             pruned,
         }))
-    }
-}
-
-/// A sample file opened for reading; its footer is read once.
-#[derive(Debug, Clone)]
-pub(super) struct PartReader {
-    path: PathBuf,
-    metadata: ArrowReaderMetadata,
-    /// Per row group: rows, smallest and largest entity.
-    groups: Vec<(u64, i32, i32)>,
-}
-
-/// Rows of a part, as slices over one decoded batch.
-pub(super) struct Rows<'a> {
-    pub(super) series: &'a [i32],
-    pub(super) times: &'a [i64],
-    pub(super) values: &'a [f64],
-    pub(super) known_at: &'a [i64],
-}
-
-impl PartReader {
-    pub(super) fn open(lake: &Path, file: &LakeFile) -> Result<Self> {
-        let path = lake.join(&file.path);
-        let handle = File::open(&path).map_err(DatasetError::io(&path, "open the samples"))?;
-        let metadata = ArrowReaderMetadata::load(&handle, Default::default()).map_err(DatasetError::parquet(&path))?;
-        let mut groups = Vec::new();
-        for group in metadata.metadata().row_groups() {
-            let (low, high) = match group.column(0).statistics() {
-                Some(Statistics::Int32(range)) => {
-                    (range.min_opt().copied().unwrap_or(i32::MIN), range.max_opt().copied().unwrap_or(i32::MAX))
-                }
-                _ => (i32::MIN, i32::MAX),
-            };
-            groups.push((u64::try_from(group.num_rows()).unwrap_or(0), low, high));
-        }
-        Ok(Self { path, metadata, groups })
-    }
-
-    /// Rows, smallest and largest entity of every row group.
-    pub(super) fn groups(&self) -> &[(u64, i32, i32)] {
-        &self.groups
-    }
-
-    /// Hands over the row groups that may hold entities of `[low, high]`.
-    pub(super) fn read(&self, low: i32, high: i32, each: &mut dyn FnMut(Rows<'_>) -> Result<()>) -> Result<()> {
-        let wanted: Vec<usize> =
-            (0..self.groups.len()).filter(|&g| self.groups[g].1 <= high && self.groups[g].2 >= low).collect();
-        if wanted.is_empty() {
-            return Ok(());
-        }
-        let named = DatasetError::parquet(&self.path);
-        let file = File::open(&self.path).map_err(DatasetError::io(&self.path, "open the samples"))?;
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone());
-        let mask = ProjectionMask::columns(builder.parquet_schema(), ["series_id", "ts", "value", "known_at"]);
-        let reader =
-            builder.with_row_groups(wanted).with_projection(mask).with_batch_size(BATCH).build().map_err(&named)?;
-        for batch in reader {
-            let batch =
-                batch.map_err(|error| DatasetError::Parquet { path: self.path.clone(), reason: error.to_string() })?;
-            let times = |at: usize| {
-                batch.column(at).as_primitive_opt::<TimestampMillisecondType>().map(|column| &column.values()[..])
-            };
-            let series = batch.column(0).as_primitive_opt::<Int32Type>().map(|column| &column.values()[..]);
-            let values = batch.column(2).as_primitive_opt::<Float64Type>().map(|column| &column.values()[..]);
-            let (Some(series), Some(ts), Some(values), Some(known_at)) = (series, times(1), values, times(3)) else {
-                return Err(DatasetError::Column {
-                    path: self.path.clone(),
-                    column: "series_id, ts, value, known_at".to_owned(),
-                    problem: "are not of the lake's types".to_owned(),
-                });
-            };
-            each(Rows { series, times: ts, values, known_at })?;
-        }
-        Ok(())
     }
 }

@@ -1,15 +1,15 @@
 //! Reading a lake: a snapshot, its tables, and runs of samples in the lake's order.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use features::{EntityKind, MetricId};
+use features::{Catalogue, EntityKind};
 use serde::Serialize;
 
 use super::commit::{LakeFile, Snapshot, Table};
-use super::part::PartReader;
-use super::tables::LakeTables;
+use super::part_reader::{BATCH, Footers, PartReader};
+use super::scan::{Run, Scan, scan_parts};
+use super::tables::{self, LakeTables, Rank};
 use super::{check, log};
 use crate::error::{DatasetError, Result};
 
@@ -19,60 +19,7 @@ pub struct Lake {
     dir: PathBuf,
     snapshot: Snapshot,
     tables: LakeTables,
-}
-
-/// What to read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scan {
-    /// Which kind of entities.
-    pub kind: EntityKind,
-    /// Entity ids, both included.
-    pub entities: (i32, i32),
-    /// Metrics by storage id, indexed by it; `None` for all.
-    pub metrics: Option<Vec<bool>>,
-    /// Times in milliseconds, half-open.
-    pub times: Range<i64>,
-}
-
-impl Scan {
-    /// Everything of a kind.
-    #[must_use]
-    pub fn all(kind: EntityKind) -> Self {
-        Self { kind, entities: (0, i32::MAX), metrics: None, times: i64::MIN..i64::MAX }
-    }
-
-    /// Only these metrics.
-    #[must_use]
-    pub fn with_metrics(mut self, metrics: &[MetricId]) -> Self {
-        let size = metrics.iter().map(|metric| usize::from(metric.0) + 1).max().unwrap_or(0);
-        let mut wanted = vec![false; size];
-        for metric in metrics {
-            wanted[usize::from(metric.0)] = true;
-        }
-        self.metrics = Some(wanted);
-        self
-    }
-
-    fn wants(&self, metric: MetricId) -> bool {
-        self.metrics.as_ref().is_none_or(|wanted| wanted.get(usize::from(metric.0)).copied().unwrap_or(false))
-    }
-}
-
-/// Samples of one series in time order, each time once.
-#[derive(Debug, Clone, Copy)]
-pub struct Run<'a> {
-    /// Entity id.
-    pub entity: i32,
-    /// Metric.
-    pub metric: MetricId,
-    /// Series id.
-    pub series: u32,
-    /// Milliseconds, strictly increasing.
-    pub times: &'a [i64],
-    /// Canonical unit; the stale mark keeps its bits.
-    pub values: &'a [f64],
-    /// When each was known, milliseconds.
-    pub known_at: &'a [i64],
+    footers: Footers,
 }
 
 /// What a lake holds, for people.
@@ -102,13 +49,6 @@ pub struct LakeStatus {
     pub imports: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Default)]
-struct Gathered {
-    times: Vec<i64>,
-    values: Vec<f64>,
-    known_at: Vec<i64>,
-}
-
 impl Lake {
     /// Opens the newest commit of the lake in `dir`.
     ///
@@ -118,8 +58,9 @@ impl Lake {
         let dir = dir.as_ref().to_owned();
         check(&dir)?;
         let snapshot = Snapshot::latest(&dir)?;
+        tables::check_metrics(&dir, &snapshot, &Catalogue::standard())?;
         let tables = LakeTables::read(&dir, &snapshot)?;
-        Ok(Self { dir, snapshot, tables })
+        Ok(Self { dir, snapshot, tables, footers: Footers::default() })
     }
 
     /// Its folder.
@@ -154,7 +95,7 @@ impl Lake {
     pub fn ranges(&self, kind: EntityKind, most_rows: u64) -> Result<Vec<(i32, i32)>> {
         let mut groups: Vec<(i32, i32, u64)> = Vec::new();
         for file in self.snapshot.table(Table::Samples).filter(|file| file.kind == kind.name()) {
-            let part = PartReader::open(&self.dir, file)?;
+            let part = self.footers.open(&self.dir, file)?;
             groups.extend(part.groups().iter().map(|&(rows, low, high)| (low, high, rows)));
         }
         Ok(ranges(&groups, most_rows))
@@ -162,14 +103,16 @@ impl Lake {
 
     /// Hands over the samples wanted, by (entity, metric, series), each series in one run.
     ///
-    /// Memory holds the samples of the entities asked for: ask for ranges of [`Lake::ranges`].
+    /// Memory holds one batch per file and the samples of one series; only where more than 256 files have to be
+    /// read side by side, because nobody compacted them, all samples of the entities asked for: then ask for ranges
+    /// of [`Lake::ranges`].
     ///
     /// # Errors
     /// When a file cannot be read, or `each` refuses.
     pub fn scan(&self, scan: &Scan, each: &mut dyn FnMut(Run<'_>) -> Result<()>) -> Result<()> {
         let files: Vec<&LakeFile> =
             self.snapshot.table(Table::Samples).filter(|file| file.kind == scan.kind.name()).collect();
-        scan_files(&self.dir, &self.tables, &files, scan, each)
+        scan_parts(&self.footers, &self.dir, &self.tables, &files, scan, each)
     }
 
     /// What it holds.
@@ -203,7 +146,8 @@ impl Lake {
         Ok(status)
     }
 
-    /// Recomputes the digest of every file, and checks that samples are in order and refer to known series.
+    /// Recomputes the digest of every file, and checks that samples are in order and refer to known series and that
+    /// the log can be read.
     ///
     /// # Errors
     /// Naming the first file that is not as its commit says.
@@ -225,6 +169,7 @@ impl Lake {
             }
             progress.advance(1);
         }
+        log::check(&self.dir)?;
         progress.end();
         Ok(self.snapshot.files.len() as u64)
     }
@@ -238,23 +183,26 @@ impl Lake {
                 got,
             })
         };
-        let mut before: Option<((i32, u16, u32), i64)> = None;
+        let mut before: Option<(Rank, i64)> = None;
         let mut rows = 0;
-        PartReader::open(&self.dir, file)?.read(i32::MIN, i32::MAX, &mut |batch| {
-            for (&series, &time) in batch.series.iter().zip(batch.times) {
-                let series = series.cast_unsigned();
-                if series as usize >= self.tables.series().len() {
-                    return refuse("series_id", format!("{series}, which no series file defines"));
-                }
-                let key = (self.tables.rank(series), time);
-                if before.is_some_and(|before| before >= key) {
-                    return refuse("order by (entity_id, metric, series_id, ts)", format!("{key:?} after {before:?}"));
-                }
-                before = Some(key);
-                rows += 1;
+        let mut part = PartReader::open(&self.dir, file)?.cursor(&|_, _| true, false, BATCH)?;
+        while let Some(cursor) = &mut part {
+            let series = cursor.series();
+            if series as usize >= self.tables.series().len() {
+                return refuse("series_id", format!("{series}, which no series file defines"));
             }
-            Ok(())
-        })?;
+            let rank = self.tables.rank(series);
+            let times = cursor.columns().0;
+            let follows = before.is_none_or(|(last, time)| last < rank || last == rank && time < times[0]);
+            if !follows || !times.is_sorted_by(|a, b| a < b) {
+                return refuse("order by (entity_id, metric, series_id, ts)", format!("{rank:?} after {before:?}"));
+            }
+            before = times.last().map(|&time| (rank, time));
+            rows += times.len() as u64;
+            if !cursor.advance()? {
+                break;
+            }
+        }
         if rows == file.rows { Ok(()) } else { refuse("rows", rows.to_string()) }
     }
 }
@@ -297,102 +245,4 @@ pub(super) fn ranges(groups: &[(i32, i32, u64)], most_rows: u64) -> Vec<(i32, i3
         ranges.push((start, last));
     }
     ranges
-}
-
-/// As [`Lake::scan`], over these files.
-pub(super) fn scan_files(
-    lake: &Path,
-    tables: &LakeTables,
-    files: &[&LakeFile],
-    scan: &Scan,
-    each: &mut dyn FnMut(Run<'_>) -> Result<()>,
-) -> Result<()> {
-    let (low, high) = scan.entities;
-    let mut chosen: Vec<&LakeFile> = files
-        .iter()
-        .copied()
-        .filter(|file| file.entities.0 <= high && file.entities.1 >= low)
-        .filter(|file| file.times.0 < scan.times.end && file.times.1 >= scan.times.start)
-        .collect();
-    // In time order, runs mostly only have to be put end to end.
-    chosen.sort_by_key(|file| file.times);
-    let series = tables.series();
-    let mut gathered: BTreeMap<(i32, u16, u32), Gathered> = BTreeMap::new();
-    for file in chosen {
-        let whole = file.times.0 >= scan.times.start && file.times.1 < scan.times.end;
-        PartReader::open(lake, file)?.read(low, high, &mut |rows| {
-            let mut at = 0;
-            while at < rows.series.len() {
-                let id = rows.series[at];
-                let length = run_length(&rows.series[at..]);
-                let (from, until) = (at, at + length);
-                at = until;
-                let row = series.get(id.cast_unsigned() as usize).ok_or_else(|| {
-                    DatasetError::config(&file.path, format!("series {id} is in no series file; verify the lake"))
-                })?;
-                if row.entity < low || row.entity > high || !scan.wants(row.metric) {
-                    continue;
-                }
-                let (mut from, mut until) = (from, until);
-                if !whole {
-                    from += rows.times[from..until].partition_point(|&time| time < scan.times.start);
-                    until = from + rows.times[from..until].partition_point(|&time| time < scan.times.end);
-                }
-                let into = gathered.entry((row.entity, row.metric.0, id.cast_unsigned())).or_default();
-                into.times.extend_from_slice(&rows.times[from..until]);
-                into.values.extend_from_slice(&rows.values[from..until]);
-                into.known_at.extend_from_slice(&rows.known_at[from..until]);
-            }
-            Ok(())
-        })?;
-    }
-    while let Some(((entity, metric, series), mut run)) = gathered.pop_first() {
-        if !run.times.is_sorted_by(|a, b| a < b) {
-            run.settle();
-        }
-        each(Run {
-            entity,
-            metric: MetricId(metric),
-            series,
-            times: &run.times,
-            values: &run.values,
-            known_at: &run.known_at,
-        })?;
-    }
-    Ok(())
-}
-
-/// Length of the run of equal ids at the start, in leaps.
-fn run_length(ids: &[i32]) -> usize {
-    let first = ids[0];
-    let mut length = 1;
-    let mut leap = 64;
-    while length < ids.len() {
-        let end = (length + leap).min(ids.len());
-        // Runs are sorted apart, so equal ends mean equal all between.
-        if ids[end - 1] == first && ids[length..end].iter().all(|&id| id == first) {
-            length = end;
-            leap *= 2;
-        } else {
-            return length + ids[length..end].iter().take_while(|&&id| id == first).count();
-        }
-    }
-    length
-}
-
-impl Gathered {
-    /// Sorts by time and leaves one row of each: the earliest known, of those the larger value.
-    fn settle(&mut self) {
-        let mut order: Vec<usize> = (0..self.times.len()).collect();
-        order.sort_by(|&a, &b| {
-            (self.times[a], self.known_at[a])
-                .cmp(&(self.times[b], self.known_at[b]))
-                .then_with(|| self.values[b].total_cmp(&self.values[a]))
-        });
-        order.dedup_by_key(|at| self.times[*at]);
-        self.times = order.iter().map(|&at| self.times[at]).collect::<Vec<_>>();
-        let (values, known_at) = (&self.values, &self.known_at);
-        let settled: (Vec<f64>, Vec<i64>) = order.iter().map(|&at| (values[at], known_at[at])).unzip();
-        (self.values, self.known_at) = settled;
-    }
 }
