@@ -37,7 +37,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{DatasetError, Result};
 
 pub use commit::{LakeFile, Removed, Snapshot, Table};
-pub use compact::{CompactOptions, CompactReport, PruneReport, compact, event_metrics, prune};
+pub use compact::{CompactOptions, CompactReport, PruneReport, compact, prune};
 pub use event_file::{StoredEvent, event_schema, replace_events};
 pub use part::sample_schema;
 pub use reader::{Lake, LakeStatus};

@@ -3,6 +3,7 @@
 //! Memory holds the samples of one range of entities, whatever the length of the history.
 
 mod config;
+mod context;
 mod lives;
 mod rows;
 
@@ -12,11 +13,12 @@ use std::sync::Arc;
 
 use features::{Catalogue, EntityHistory, EntityKind, EntityTiles, FeatureSpec, MetricId, TileBuilder, TileKernel};
 
-pub use config::{CutConfig, FeatureConfig, LabelConfig, LakeBuildConfig, OTHER, SplitConfig};
+pub use config::{CutConfig, FeatureConfig, LabelConfig, LakeBuildConfig, NoticeSource, OTHER, SplitConfig};
+use context::Context;
 pub use rows::{LakeRows, rows_at};
 
 use crate::error::{DatasetError, Result};
-use crate::lake::{Lake, LakeTables, Run, Scan, StoredEvent, Table, event_metrics};
+use crate::lake::{Lake, LakeTables, Run, Scan, StoredEvent, Table};
 use crate::source::{BuildPlan, Each, Input, Source};
 use lives::{EntitySeries, Life, Watch};
 
@@ -30,6 +32,7 @@ pub struct LakeSource {
     config: LakeBuildConfig,
     plan: BuildPlan,
     watch: Watch,
+    context: Context,
     skipped: BTreeMap<String, u64>,
 }
 
@@ -64,12 +67,13 @@ impl LakeSource {
                 sha256: mapping.sha256.clone(),
             });
         }
-        let rules = features::event::rules_text();
-        inputs.push(Input::of("event rules", rules.as_bytes()));
+        let (mut context, files) = Context::of_files(&config.labels)?;
+        inputs.extend(files);
         let notes = notes(&lake, &config);
         let plan = config.plan(catalogue, inputs, notes)?;
         let watch = Watch { from, until, longest_gap: plan.spec.longest_gap };
-        Ok(Self { lake, config, plan, watch, skipped: BTreeMap::new() })
+        context.read_lake(&lake, config.kind, until, &plan.catalogue)?;
+        Ok(Self { lake, config, plan, watch, context, skipped: BTreeMap::new() })
     }
 
     /// The lake it reads.
@@ -125,8 +129,8 @@ impl Source for LakeSource {
             Scan { entities, times: i64::MIN..self.watch.until, ..Scan::all(self.config.kind) }.with_metrics(&all)
         };
         each_entity(&self.lake, self.config.kind, &scan, &mut |entity| {
-            let what = (&kernel, &featured[..], catalogue);
-            for history in entity.histories(self.lake.tables(), &self.watch, &self.config, what, &mut skipped)? {
+            let what = What { kernel: &kernel, featured: &featured, catalogue, context: &self.context };
+            for history in entity.histories(self.lake.tables(), &self.watch, &self.config, &what, &mut skipped)? {
                 each(history, None)?;
             }
             Ok(())
@@ -144,7 +148,7 @@ impl Source for LakeSource {
 fn wanted(spec: &FeatureSpec, catalogue: &Catalogue) -> features::Result<(Vec<MetricId>, Vec<MetricId>)> {
     let featured = spec.metrics(catalogue)?;
     let mut all = featured.clone();
-    all.extend(event_metrics(catalogue));
+    all.extend(features::event::metrics(catalogue));
     all.extend(spec.life_metrics(catalogue));
     Ok((featured, all))
 }
@@ -172,6 +176,14 @@ fn each_entity(
         }
     }
     Ok(())
+}
+
+/// What histories are made with.
+struct What<'a> {
+    kernel: &'a TileKernel,
+    featured: &'a [MetricId],
+    catalogue: &'a Catalogue,
+    context: &'a Context,
 }
 
 /// One entity over all its incarnations, as it lies in the lake.
@@ -204,9 +216,10 @@ impl Entity {
         tables: &LakeTables,
         watch: &Watch,
         config: &LakeBuildConfig,
-        (kernel, featured, catalogue): (&TileKernel, &[MetricId], &Catalogue),
+        what: &What<'_>,
         skipped: &mut BTreeMap<String, u64>,
     ) -> Result<Vec<EntityHistory>> {
+        let What { kernel, featured, catalogue, context } = *what;
         let row = &tables.entities()[usize::try_from(self.id).unwrap_or(0)];
         let series: Vec<EntitySeries<'_>> = self
             .series
@@ -221,7 +234,7 @@ impl Entity {
                 known_at: &series.known_at,
             })
             .collect();
-        let lives = lives::of(row.kind, &row.key, &series, watch, catalogue, skipped)?;
+        let lives = lives::of(row.kind, &row.key, &series, watch, catalogue, context, skipped)?;
         // Parts are numbered over all metrics, so that a limit finds the part it limits; 0 is the whole.
         let mut parts: Vec<&str> = series.iter().map(|series| series.part).filter(|part| !part.is_empty()).collect();
         parts.sort_unstable();

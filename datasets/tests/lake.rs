@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use datasets::lake::{CompactOptions, LakeRow, Scan, compact, event_metrics, prune};
+use datasets::lake::{CompactOptions, LakeRow, Scan, compact, prune};
 use datasets::{Lake, LakeOptions, LakeWriter, Silent};
 use features::{CanonicalSeries, Catalogue, Entity, EntityKind};
 use rand::{RngExt, SeedableRng};
@@ -219,7 +219,7 @@ fn compaction_and_pruning_change_files_and_not_content() {
     // The receiver goes on beside it.
     put(&writer, START + 10 * DAY, &[(0, START + 10 * DAY, 7.0)]);
     writer.flush().unwrap();
-    let needed = event_metrics(&Catalogue::standard());
+    let needed = features::event::metrics(&Catalogue::standard());
     let report = prune(dir.path(), DAY, &needed, false, &options, &Silent).unwrap();
     assert_eq!((report.without_tiles.len(), report.rows.1), (0, 600 * 10), "{report:?}");
     let after = content(dir.path());

@@ -1,19 +1,30 @@
-//! Failure events and the rules that derive them from what kube-state-metrics shows.
+//! Failure events, and the rules that tell them from what exporters show.
 //!
-//! A label cannot be read off a series: an OOM state lives for milliseconds and counters die with their
-//! container. So the extractor walks `restart.count` together with the last terminated reason and time.
+//! A label cannot be read off a series: an OOM state lives for milliseconds and counters die with their container. So
+//! [`extract`] walks counts, states and boot times of one incarnation in time order and says what failed, between which
+//! moments, and by which samples. Words and thresholds are those of an [`EventRules`] file.
+
+mod container;
+mod docker;
+mod node;
+pub mod notice;
+mod pod;
+pub mod rules;
+pub mod trace;
+mod vm;
+mod wasm;
 
 use serde::{Deserialize, Serialize};
+use survival::CensorReason;
 
-use crate::catalogue::{Catalogue, MetricId};
-use crate::sample::Sample;
+use crate::catalogue::{Catalogue, MetricId, MetricKind};
+use crate::entity::EntityKind;
+use crate::sample::{Reading, Sample};
 use crate::{FeatureError, Result};
-
-/// Version of the rules below; raised whenever a rule or threshold changes, since other rules make another data set.
-#[must_use]
-pub fn rules_text() -> String {
-    "event rules 1".to_owned()
-}
+pub use notice::Notice;
+pub use rules::EventRules;
+pub use trace::Trace;
+use trace::Traces;
 
 /// A failure that happened in `(t_low, t_high]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,106 +79,147 @@ impl FailureEvent {
     }
 }
 
-/// Metrics the container rules read.
-struct ContainerMetrics {
-    restarts: MetricId,
-    reason: MetricId,
-    terminated: MetricId,
+/// A life that ended without failure while its entity lived on: a completed run, a planned reboot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Break {
+    /// Last time the life was seen.
+    pub t_low: i64,
+    /// First time it was over.
+    pub t_high: i64,
+    /// Why.
+    pub reason: CensorReason,
+    /// What it was derived from, in words.
+    pub evidence: String,
 }
 
-/// Container failures from `restart.count`, `terminated.reason` and `terminated.time`.
+/// What [`extract`] has told, each by `t_high`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Failures.
+    pub failures: Vec<FailureEvent>,
+    /// Planned ends of lives.
+    pub breaks: Vec<Break>,
+    /// Failures left out because a planned end lies in the same gap: nobody can say which it was.
+    pub ambiguous: u64,
+}
+
+impl Told {
+    fn failure(&mut self, entity: &str, cause: &str, low: i64, high: i64, evidence: String) -> Result<()> {
+        self.failures.push(FailureEvent::try_new(entity, cause, low.min(high), high, evidence)?);
+        Ok(())
+    }
+
+    /// Sorts, and leaves out failures that share their gap with a planned end.
+    fn settle(&mut self) {
+        let breaks = &self.breaks;
+        let before = self.failures.len();
+        self.failures.retain(|event| {
+            !breaks.iter().any(|planned| event.t_low < planned.t_high && planned.t_low < event.t_high)
+        });
+        self.ambiguous += (before - self.failures.len()) as u64;
+        self.failures.sort_by(|a, b| (a.t_high, a.t_low, &a.cause).cmp(&(b.t_high, b.t_low, &b.cause)));
+        self.breaks.sort_by_key(|planned| (planned.t_high, planned.t_low));
+    }
+}
+
+/// One incarnation of an entity, as far as the rules read it.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// What kind of thing.
+    pub kind: EntityKind,
+    /// Its key, for messages.
+    pub key: &'a str,
+    /// Its series; metrics that no rule reads do no harm.
+    pub traces: &'a [Trace<'a>],
+    /// Moments at which anything of it was seen, increasing.
+    pub seen: &'a [i64],
+    /// What an engine or vCenter said of it, by time.
+    pub notices: &'a [Notice],
+}
+
+/// Failures and planned ends of one incarnation. Times are milliseconds.
 ///
-/// Rules: a rise with reason `OOMKilled` is `container_oom`; with `Error`, `ContainerCannotRun`,
-/// `StartError` or `DeadlineExceeded` it is `container_crash`; `Evicted` is `evicted`; `Completed` is not a
-/// failure. A fall of the counter is a reset, a first value above 0 an unknown past. Several restarts in
-/// one gap give that many events; only the last has a known reason, the others are `unknown`.
-///
-/// `samples` are sorted by (metric, time). Times are ticks; `ticks_per_second` reads `terminated.time`.
+/// A first value says nothing of what happened before it, and a fall of a count is a reset, not an event. `target.up`
+/// alone never is a failure: it may be the exporter or the network.
 ///
 /// # Errors
-/// When the catalogue lacks one of the three metrics.
-pub fn container_failures(
-    entity: &str,
-    catalogue: &Catalogue,
-    samples: &[Sample],
-    ticks_per_second: f64,
-) -> Result<Vec<FailureEvent>> {
-    let metrics = ContainerMetrics {
-        restarts: catalogue.id("restart.count")?,
-        reason: catalogue.id("terminated.reason")?,
-        terminated: catalogue.id("terminated.time")?,
-    };
-    let reasons = catalogue.definition(metrics.reason).map(|d| d.states.clone()).unwrap_or_default();
-    let restarts = series(samples, metrics.restarts);
-    let reason_series = series(samples, metrics.reason);
-    let time_series = series(samples, metrics.terminated);
-
-    let mut events = Vec::new();
-    let mut previous: Option<(i64, f64)> = None;
-    for sample in restarts {
-        let Some(count) = sample.value() else { continue };
-        let time = sample.time();
-        if let Some((previous_time, previous_count)) = previous
-            && count > previous_count
-        {
-            let reason = value_at(reason_series, time).and_then(|state| state_name(&reasons, state));
-            // terminated.time narrows the interval only when it lies inside it: an older one belongs to an earlier end.
-            let exact = value_at(time_series, time)
-                .map(|seconds| ticks(seconds * ticks_per_second))
-                .filter(|&t| t > previous_time && t <= time);
-            let unknown = restarts_between(previous_count, count).saturating_sub(1);
-            for _ in 0..unknown {
-                let evidence = format!("restart.count {previous_count} -> {count} in one gap; reason not seen");
-                events.push(FailureEvent::try_new(entity, "unknown", previous_time, time, evidence)?);
-            }
-            if let Some(cause) = reason.map_or(Some("unknown"), cause_of) {
-                let evidence = format!(
-                    "restart.count {previous_count} -> {count}, terminated.reason {}",
-                    reason.unwrap_or("not seen")
-                );
-                let (low, high) = exact.map_or((previous_time, time), |t| (t, t));
-                events.push(FailureEvent::try_new(entity, cause, low, high, evidence)?);
-            }
-        }
-        previous = Some((time, count));
+/// Never for series in time order.
+pub fn extract(rules: &EventRules, catalogue: &Catalogue, subject: &Subject<'_>) -> Result<Told> {
+    let traces = Traces { catalogue, all: subject.traces };
+    let mut told = Told::default();
+    match subject.kind {
+        EntityKind::Container => container::tell(rules, subject.key, traces, &mut told)?,
+        EntityKind::Pod => pod::tell(rules, subject.key, traces, subject.seen, &mut told)?,
+        EntityKind::Node => node::tell(rules, subject.key, traces, &mut told)?,
+        EntityKind::Vm => vm::tell(rules, subject.key, traces, subject.notices, &mut told)?,
+        EntityKind::DockerContainer => docker::tell(rules, subject.key, traces, subject.notices, &mut told)?,
+        EntityKind::WasmModule => wasm::tell(rules, subject.key, traces, &mut told)?,
+        EntityKind::Machine | EntityKind::Run => {}
     }
-    events.sort_by_key(|event| (event.t_high, event.t_low));
-    Ok(events)
+    told.settle();
+    Ok(told)
 }
 
-/// The failure a terminated reason means, or `None` when it is no failure.
-fn cause_of(reason: &str) -> Option<&'static str> {
-    match reason {
-        "OOMKilled" => Some("container_oom"),
-        "Error" | "ContainerCannotRun" | "StartError" | "DeadlineExceeded" => Some("container_crash"),
-        "Evicted" => Some("evicted"),
-        "Completed" => None,
-        _ => Some("unknown"),
-    }
+/// Metrics the rules read; their raw samples outlive every pruning, so that events can be told anew by other rules.
+#[must_use]
+pub fn metrics(catalogue: &Catalogue) -> Vec<MetricId> {
+    const COUNTED: [&str; 21] = [
+        "restart.count",
+        "terminated.exit_code",
+        "ready",
+        "unschedulable",
+        "node.cordoned",
+        "fs.readonly",
+        "fs.device_error",
+        "disk.smart.healthy",
+        "raid.disks_failed",
+        "raid.disks_active",
+        "raid.disks_required",
+        "kernel.problem_active",
+        "target.up",
+        "maintenance",
+        "probe.count",
+        "oom.events",
+        "oom.killed",
+        "eviction.count",
+        "invoke.errors",
+        "wasm.deadline_traps",
+        "health.failing_streak",
+    ];
+    let definitions = catalogue.definitions().iter().zip(0_u16..);
+    definitions
+        .filter(|(definition, _)| {
+            matches!(definition.kind, MetricKind::State | MetricKind::Time | MetricKind::Info)
+                || COUNTED.contains(&definition.id.as_str())
+        })
+        .map(|(_, id)| MetricId(id))
+        .collect()
 }
 
-fn series(samples: &[Sample], metric: MetricId) -> &[Sample] {
-    let start = samples.partition_point(|s| s.metric() < metric);
-    let end = samples.partition_point(|s| s.metric() <= metric);
-    &samples[start..end]
+/// Failures of a container by the shipped rules, from samples sorted by (metric, time) in milliseconds.
+///
+/// # Errors
+/// As [`extract`].
+pub fn container_failures(entity: &str, catalogue: &Catalogue, samples: &[Sample]) -> Result<Vec<FailureEvent>> {
+    let columns: Vec<(MetricId, Vec<i64>, Vec<f64>)> = samples
+        .chunk_by(|a, b| a.metric() == b.metric())
+        .map(|run| {
+            let value = |sample: &Sample| match sample.reading() {
+                Reading::Value(value) => value,
+                Reading::Stale => f64::from_bits(crate::sample::STALE_NAN_BITS),
+            };
+            (run[0].metric(), run.iter().map(Sample::time).collect(), run.iter().map(value).collect())
+        })
+        .collect();
+    let traces: Vec<Trace<'_>> = columns
+        .iter()
+        .map(|(metric, times, values)| Trace { metric: *metric, part: "", times, values })
+        .collect();
+    let subject = Subject { kind: EntityKind::Container, key: entity, traces: &traces, seen: &[], notices: &[] };
+    Ok(extract(&EventRules::shipped(), catalogue, &subject)?.failures)
 }
 
-fn value_at(series: &[Sample], time: i64) -> Option<f64> {
-    let after = series.partition_point(|s| s.time() <= time);
-    series[..after].last().and_then(Sample::value)
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "state samples are checked indices")]
-fn state_name(names: &[String], state: f64) -> Option<&str> {
-    names.get(state as usize).map(String::as_str)
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "ticks are milliseconds of this century or cycle counts")]
-fn ticks(value: f64) -> i64 {
-    value.round() as i64
-}
-
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "restart counts are small and rising here")]
-fn restarts_between(previous: f64, next: f64) -> u64 {
-    (next - previous).round() as u64
+#[expect(clippy::cast_possible_truncation, reason = "seconds of this century")]
+fn milliseconds(seconds: f64) -> i64 {
+    (seconds * 1000.0).round() as i64
 }

@@ -9,6 +9,7 @@ use crate::catalogue::{Catalogue, MetricId, MetricKind};
 
 mod check;
 mod file;
+pub(crate) use file::milliseconds;
 mod source;
 mod statistic;
 

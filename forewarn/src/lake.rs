@@ -1,7 +1,7 @@
 //! `forewarn lake`: status, compact, prune, verify, migrate.
 
 use datasets::Lake;
-use datasets::lake::{CompactOptions, LakeStatus, compact, event_metrics, migrate, prune};
+use datasets::lake::{CompactOptions, LakeStatus, compact, migrate, prune};
 use features::Catalogue;
 
 use crate::args::{LakeAction, LakeArgs};
@@ -39,7 +39,7 @@ pub(crate) fn run(args: LakeArgs) -> anyhow::Result<()> {
             }
         }
         LakeAction::Prune { lake, keep_raw, without_tiles, json } => {
-            let needed = event_metrics(&Catalogue::standard());
+            let needed = features::event::metrics(&Catalogue::standard());
             let report = prune(&lake, keep_raw, &needed, without_tiles, &options, &Bar::new(style(json)))?;
             if json {
                 println!("{}", serde_json::to_string_pretty(&report)?);

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::path::Path;
 
 use features::spec::{FlatColumn, FlatSource, KERNEL_VERSION, Statistic};
-use features::{Catalogue, EntityKind, FeatureSpec, MetricId, MetricKind, TileBuilder, TileKernel, TimeAxis};
+use features::{Catalogue, EntityKind, FeatureSpec, MetricId, TileBuilder, TileKernel, TimeAxis};
 use serde::Serialize;
 use survival::TimeUnit;
 
@@ -437,33 +437,4 @@ pub(crate) fn lake_spec(catalogue: &Catalogue) -> FeatureSpec {
         rollup: None,
         catalogue_digest: catalogue.digest(),
     }
-}
-
-/// Metrics whose raw samples events are made of: states, times and counts of restarts. They outlive every pruning.
-#[must_use]
-pub fn event_metrics(catalogue: &Catalogue) -> Vec<MetricId> {
-    const COUNTED: [&str; 14] = [
-        "restart.count",
-        "terminated.exit_code",
-        "ready",
-        "unschedulable",
-        "node.cordoned",
-        "fs.readonly",
-        "fs.device_error",
-        "disk.smart.healthy",
-        "raid.disks_failed",
-        "kernel.problem_active",
-        "target.up",
-        "maintenance",
-        "probe.count",
-        "invoke.errors",
-    ];
-    let definitions = catalogue.definitions().iter().zip(0_u16..);
-    definitions
-        .filter(|(definition, _)| {
-            matches!(definition.kind, MetricKind::State | MetricKind::Time | MetricKind::Info)
-                || COUNTED.contains(&definition.id.as_str())
-        })
-        .map(|(_, id)| MetricId(id))
-        .collect()
 }

@@ -93,6 +93,41 @@ pub struct LabelConfig {
     /// Log of what was done because of a prediction, JSON lines; such ends are `intervention`.
     #[serde(default)]
     pub actions: Option<PathBuf>,
+    /// What engines and vCenters said of their own.
+    #[serde(default)]
+    pub notices: Vec<NoticeSource>,
+}
+
+/// Where an engine or a vCenter wrote what happened, JSON lines; the file is beside this one unless absolute.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "source", rename_all = "snake_case", deny_unknown_fields)]
+pub enum NoticeSource {
+    /// `docker events --format '{{json .}}'` of one engine.
+    Docker {
+        /// The engine, as the first part of its containers' keys.
+        engine: String,
+        /// The file.
+        file: PathBuf,
+    },
+    /// Events of a vCenter: `{"time", "vm", "event", "message"}`.
+    Vcenter {
+        /// The file.
+        file: PathBuf,
+    },
+}
+
+impl NoticeSource {
+    pub(super) fn path(&self) -> &Path {
+        match self {
+            Self::Docker { file, .. } | Self::Vcenter { file } => file,
+        }
+    }
+
+    fn path_mut(&mut self) -> &mut PathBuf {
+        match self {
+            Self::Docker { file, .. } | Self::Vcenter { file } => file,
+        }
+    }
 }
 
 /// Which rows are for what.
@@ -182,6 +217,9 @@ impl LakeBuildConfig {
             .map_err(|error| DatasetError::config(path.display().to_string(), error.to_string()))?;
         let folder = path.parent().unwrap_or(Path::new("."));
         for file in [&mut config.labels.rules, &mut config.labels.actions].into_iter().flatten() {
+            *file = folder.join(&*file);
+        }
+        for file in config.labels.notices.iter_mut().map(NoticeSource::path_mut) {
             *file = folder.join(&*file);
         }
         if let FeatureConfig::File(file) = &mut config.features {

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use features::{Catalogue, Entity, EntityHistory, EntityKind, EntityTiles, FailureEvent, MetricId, Sample};
+use features::event::{EventRules, Subject, Trace, extract};
+use features::{Catalogue, Entity, EntityHistory, EntityKind, EntityTiles, FailureEvent, MetricId};
 use survival::CensorReason;
 
+use super::context::{After, Context, PodFacts};
 use super::{LakeBuildConfig, OTHER};
 use crate::error::{DatasetError, Result};
 
@@ -26,14 +28,6 @@ pub(super) struct EntitySeries<'a> {
     pub(super) times: &'a [i64],
     pub(super) values: &'a [f64],
     pub(super) known_at: &'a [i64],
-}
-
-impl EntitySeries<'_> {
-    /// Value that holds at a time: the newest not later.
-    fn at(&self, time: i64) -> Option<f64> {
-        let after = self.times.partition_point(|&t| t <= time);
-        self.values[..after].last().copied().filter(|value| !value.is_nan())
-    }
 }
 
 /// A stretch of an entity's time between two failures, or between birth and end.
@@ -87,6 +81,22 @@ impl Life {
     }
 }
 
+/// How a life ends.
+enum End {
+    Failed(FailureEvent),
+    /// Last seen, over by, why.
+    Broken(i64, i64, CensorReason),
+}
+
+impl End {
+    fn key(&self) -> (i64, i64) {
+        match self {
+            Self::Failed(event) => (event.t_high(), event.t_low()),
+            Self::Broken(low, high, _) => (*high, *low),
+        }
+    }
+}
+
 /// The lives of one entity.
 pub(super) fn of(
     kind: EntityKind,
@@ -94,6 +104,7 @@ pub(super) fn of(
     series: &[EntitySeries<'_>],
     watch: &Watch,
     catalogue: &Catalogue,
+    context: &Context,
     skipped: &mut BTreeMap<String, u64>,
 ) -> Result<Vec<Life>> {
     let mut incarnations: Vec<&str> = series.iter().map(|s| s.incarnation).filter(|i| !i.is_empty()).collect();
@@ -106,7 +117,7 @@ pub(super) fn of(
         series.iter().filter(|s| s.incarnation == incarnation).filter_map(|s| s.times.first()).min().copied()
     };
     incarnations.sort_by_key(|incarnation| first(incarnation));
-    let group = group(kind, key, series);
+    let rules = context.rules();
     let mut lives = Vec::new();
     let mut failures: Vec<FailureEvent> = Vec::new();
     for incarnation in incarnations {
@@ -119,72 +130,92 @@ pub(super) fn of(
             *skipped.entry("incarnation_outside_the_watch".to_owned()).or_default() += 1;
             continue;
         };
-        let events = events(kind, key, &own, catalogue)?;
+        let pod = context.pod(kind, key, incarnation);
         let born = own
             .iter()
             .filter(|s| matches!(s.name, "created.time" | "start.time" | "boot.time"))
             .filter_map(|s| s.values.iter().copied().find(|value| !value.is_nan()))
             .map(milliseconds)
+            .chain(pod.and_then(|pod| pod.created))
             .filter(|&time| time <= first)
             .max();
-        let (end, reason) = end(&own, last, watch, catalogue);
         let gaps: Vec<(i64, i64)> =
             times.windows(2).filter(|pair| pair[1] - pair[0] > watch.longest_gap).map(|p| (p[0], p[1])).collect();
-        let mut from = first;
-        let mut birth = born;
-        let mut number = 0;
-        let own_events: Vec<FailureEvent> =
-            events.into_iter().filter(|event| event.t_high() > first && event.t_high() <= last).collect();
-        for event in own_events {
-            // Of several failures in one gap the first ends the life; the others are part of its record.
-            let until = event.t_high();
-            failures.push(event);
+        let group = group(kind, key, pod);
+        let what = Subject { kind, key, traces: &traces(&own), seen: &times, notices: context.notices(key) };
+        let told = extract(&rules, catalogue, &what).map_err(DatasetError::feature(key))?;
+        if told.ambiguous > 0 {
+            *skipped.entry("ambiguous_failure".to_owned()).or_default() += told.ambiguous;
+        }
+        let actions = context.actions(kind, key, pod);
+        let mut ends: Vec<End> = told.failures.into_iter().map(End::Failed).collect();
+        ends.extend(told.breaks.into_iter().map(|b| End::Broken(b.t_low, b.t_high, b.reason)));
+        if kind == EntityKind::Container {
+            // What ends the pod ends its containers, though the pod shows it a scrape later.
+            ends.extend(pod.iter().flat_map(|pod| pod.failures.iter().cloned()).map(End::Failed));
+        }
+        let by_action = |time: i64| {
+            let within = rules.ends.intervention_within.0;
+            actions.iter().any(|&(at, _)| time > at && time - at <= within)
+        };
+        let before = ends.len();
+        ends.retain(|end| !by_action(end.key().0));
+        if ends.len() < before {
+            *skipped.entry("failure_after_intervention".to_owned()).or_default() += (before - ends.len()) as u64;
+        }
+        ends.extend(actions.iter().map(|&(at, _)| End::Broken(at, at, CensorReason::Intervention)));
+        ends.retain(|end| end.key().0 > first && end.key().0 <= last.saturating_add(watch.longest_gap));
+        ends.sort_by_key(End::key);
+
+        let (mut from, mut birth, mut number, mut over) = (first, born, 0, false);
+        let mut live = |from: i64, until: i64, end: CensorReason, born: Option<i64>, failures: &[FailureEvent]| {
             if until > from {
                 lives.push(Life {
                     incarnation: incarnation.to_owned(),
                     number,
-                    born: birth,
+                    born,
                     from,
                     until,
-                    end: reason,
-                    events: failures.clone(),
+                    end,
+                    events: failures.to_vec(),
                     gaps: gaps.clone(),
                     group: group.clone(),
                 });
                 number += 1;
             }
-            from = until;
-            birth = Some(until);
+        };
+        for end in ends {
+            match end {
+                // Of several failures in one gap the first ends the life; the others are part of its record.
+                End::Failed(event) => {
+                    let until = event.t_high();
+                    over |= until > last;
+                    failures.push(event);
+                    live(from, until, CensorReason::Lost, birth, &failures);
+                    (from, birth) = (until, Some(until));
+                }
+                End::Broken(low, high, reason) => {
+                    live(from, low.min(last), reason, birth, &failures);
+                    (from, birth) = (high, Some(high));
+                }
+            }
         }
-        if end > from {
-            lives.push(Life {
-                incarnation: incarnation.to_owned(),
-                number,
-                born: birth,
-                from,
-                until: end,
-                end: reason,
-                events: failures.clone(),
-                gaps,
-                group: group.clone(),
-            });
+        if !over {
+            let reason = end(kind, key, pod, last, watch, context, &rules, by_action(last));
+            live(from, last, reason, birth, &failures);
         }
     }
     Ok(lives)
 }
 
+fn traces<'a>(own: &[&EntitySeries<'a>]) -> Vec<Trace<'a>> {
+    own.iter().map(|s| Trace { metric: s.metric, part: s.part, times: s.times, values: s.values }).collect()
+}
+
 /// Workload of a pod or container, else the key.
-fn group(kind: EntityKind, key: &str, series: &[EntitySeries<'_>]) -> String {
-    let owner = series.iter().filter(|s| matches!(s.name, "pod.info" | "owner")).find_map(|s| {
-        s.part
-            .split(',')
-            .find_map(|pair| pair.strip_prefix("created_by_name=").or_else(|| pair.strip_prefix("owner_name=")))
-    });
-    match (owner, kind) {
-        (Some(owner), _) => {
-            let namespace = key.split('/').next().unwrap_or("");
-            format!("{namespace}/{owner}")
-        }
+fn group(kind: EntityKind, key: &str, pod: Option<&PodFacts>) -> String {
+    match (pod.and_then(|pod| pod.workload(key)), kind) {
+        (Some(workload), _) => workload,
         // Replicas of a workload differ in the last two parts of their names.
         (None, EntityKind::Container | EntityKind::Pod) => workload_of(key),
         _ => key.to_owned(),
@@ -211,56 +242,48 @@ fn workload_of(key: &str) -> String {
     format!("{namespace}/{}", pieces.join("-"))
 }
 
-/// When and why watching ended, should no failure have ended it.
-fn end(own: &[&EntitySeries<'_>], last: i64, watch: &Watch, catalogue: &Catalogue) -> (i64, CensorReason) {
+/// Why watching ended, should no failure have ended it.
+#[expect(clippy::too_many_arguments, reason = "every one of them decides")]
+fn end(
+    kind: EntityKind,
+    key: &str,
+    pod: Option<&PodFacts>,
+    last: i64,
+    watch: &Watch,
+    context: &Context,
+    rules: &EventRules,
+    by_action: bool,
+) -> CensorReason {
     if last + watch.longest_gap >= watch.until {
-        return (last, CensorReason::EndOfObservation);
+        return CensorReason::EndOfObservation;
     }
-    let state = |name: &str| {
-        let series = own.iter().find(|s| s.name == name)?;
-        let definition = catalogue.definition(series.metric)?;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "stored states are checked indices"
-        )]
-        let index = series.at(last)? as usize;
-        definition.states.get(index).map(String::as_str)
-    };
-    let reason = match (state("phase"), state("disruption.reason")) {
-        (_, Some("EvictionByEvictionAPI" | "DeletionByTaintManager")) => CensorReason::Drain,
-        (_, Some("DeletionByPodGC")) => CensorReason::PlannedEnd,
+    if by_action {
+        return CensorReason::Intervention;
+    }
+    if kind == EntityKind::Node {
+        let cordoned = context.cordoned(key, last - rules.ends.drain_within.0, last);
+        return if cordoned { CensorReason::Maintenance } else { CensorReason::Lost };
+    }
+    let Some(pod) = pod else { return CensorReason::Lost };
+    let drained = pod.node(last).is_some_and(|node| context.cordoned(node, last - rules.ends.drain_within.0, last));
+    match (pod.phase.as_deref(), pod.disruption.as_deref()) {
         (Some("Succeeded"), _) => CensorReason::Completed,
-        _ if own.iter().any(|s| s.name == "deletion.time" && s.at(last).is_some()) => CensorReason::PlannedEnd,
+        (_, Some("EvictionByEvictionAPI" | "DeletionByTaintManager")) => CensorReason::Drain,
+        _ if drained => CensorReason::Drain,
+        _ if pod.deleted || pod.disruption.as_deref() == Some("DeletionByPodGC") => {
+            let owner = pod.owner.as_ref().map_or("", |(_, name)| name);
+            match pod.workload(key).map(|workload| context.after(&workload, owner, last, rules.ends.replaced_within.0)) {
+                Some(After::Revision) => CensorReason::Rollout,
+                Some(After::Nothing) => CensorReason::ScaleDown,
+                Some(After::Replaced) | None => CensorReason::PlannedEnd,
+            }
+        }
         _ => CensorReason::Lost,
-    };
-    (last, reason)
-}
-
-fn events(kind: EntityKind, key: &str, own: &[&EntitySeries<'_>], catalogue: &Catalogue) -> Result<Vec<FailureEvent>> {
-    let named = DatasetError::feature(key);
-    let mut samples = Vec::new();
-    for series in own {
-        if !matches!(series.name, "restart.count" | "terminated.reason" | "terminated.time") {
-            continue;
-        }
-        for ((&time, &value), &known_at) in series.times.iter().zip(series.values).zip(series.known_at) {
-            samples.push(Sample::try_new(catalogue, series.metric, time, known_at, value).map_err(&named)?);
-        }
     }
-    samples.sort_by_key(|sample| (sample.metric(), sample.time()));
-    let mut events = match kind {
-        EntityKind::Container | EntityKind::DockerContainer => {
-            features::event::container_failures(key, catalogue, &samples, 1000.0).map_err(&named)?
-        }
-        _ => Vec::new(),
-    };
-    events.sort_by_key(|event| (event.t_high(), event.t_low()));
-    Ok(events)
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "seconds of this century")]
-fn milliseconds(seconds: f64) -> i64 {
+pub(super) fn milliseconds(seconds: f64) -> i64 {
     (seconds * 1000.0).round() as i64
 }
 

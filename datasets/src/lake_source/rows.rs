@@ -7,8 +7,9 @@ use features::{Catalogue, EntityKind, Facts, FailureEvent, FeatureBatch, Feature
 use sha2::{Digest, Sha256};
 
 use super::config::{CutConfig, FeatureConfig, LabelConfig, LakeBuildConfig, SplitConfig};
+use super::context::Context;
 use super::lives::Watch;
-use super::{each_entity, wanted};
+use super::{What, each_entity, wanted};
 use crate::error::{DatasetError, Result};
 use crate::lake::{Lake, Scan, Table};
 
@@ -64,6 +65,7 @@ pub fn rows_at(
             edges: Vec::new(),
             rules: None,
             actions: None,
+            notices: Vec::new(),
         },
         split: SplitConfig::default(),
         features: FeatureConfig::Shipped(String::new()),
@@ -72,10 +74,12 @@ pub fn rows_at(
     let kernel = features::TileKernel::try_new(spec, &catalogue).map_err(&named)?;
     let mut skipped = BTreeMap::new();
     let scan = |entities| Scan { entities, times: i64::MIN..as_of, ..Scan::all(kind) }.with_metrics(&all);
+    let mut context = Context::default();
+    context.read_lake(&lake, kind, as_of, &catalogue)?;
     let mut gone = 0;
     each_entity(&lake, kind, &scan, &mut |entity| {
-        let what = (&kernel, &featured[..], &catalogue);
-        let histories = entity.histories(lake.tables(), &watch, &config, what, &mut skipped)?;
+        let what = What { kernel: &kernel, featured: &featured, catalogue: &catalogue, context: &context };
+        let histories = entity.histories(lake.tables(), &watch, &config, &what, &mut skipped)?;
         let Some(newest) = histories.last() else { return Ok(()) };
         if newest.end != survival::CensorReason::EndOfObservation {
             gone += 1;

@@ -49,7 +49,7 @@ impl Fleet<'_> {
             }
         }
         samples.sort_by_key(|sample| (sample.metric(), sample.time()));
-        event::container_failures(&pod.key, self.catalogue, &samples, 1000.0).map_err(DatasetError::feature(&pod.key))
+        event::container_failures(&pod.key, self.catalogue, &samples).map_err(DatasetError::feature(&pod.key))
     }
 
     /// The container's own series, in the order of their metrics.

@@ -106,7 +106,7 @@ fn one_minute() -> Duration {
 }
 
 /// `250ms`, `30s`, `5m`, `24h`, `7d` in milliseconds.
-fn milliseconds(text: &str) -> Result<i64, String> {
+pub(crate) fn milliseconds(text: &str) -> Result<i64, String> {
     let wrong = || format!("{text:?} is no duration; write a whole number and ms, s, m, h or d, such as \"5m\"");
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (number, unit) = text.split_at(digits);

@@ -2,7 +2,7 @@
 
 use super::comparison::{Better, Cell, ScoreRow, best_classical, rows, score_name};
 use super::figures::counts;
-use datasets::page::number::{GAP, p_value};
+use datasets::page::number::{GAP, p_value, percent};
 use super::verdict::{difference_text, verdict};
 use crate::evaluate::Evaluation;
 
@@ -44,7 +44,7 @@ pub fn table(evaluation: &Evaluation) -> String {
     let legend = format!(
         "[low, high]: {} interval; - lower is better, + higher is better; * best classical model by IBS; {GAP} not told \
          by these rows.",
-        super::number::percent(level)
+        percent(level)
     );
     wrap(&mut lines, &legend, "");
     if !evaluation.differences.is_empty() {
