@@ -216,12 +216,12 @@ pub(super) mod faults {
         }
 
         pub(super) fn created(&self, path: &Path) {
-            self.note(|durable| drop(durable.insert(path.to_owned(), 0)));
+            self.note(|durable| _ = durable.insert(path.to_owned(), 0));
         }
 
         pub(super) fn synced(&self, path: &Path, file: &File) {
             let length = file.metadata().map_or(0, |metadata| metadata.len());
-            self.note(|durable| drop(durable.insert(path.to_owned(), length)));
+            self.note(|durable| _ = durable.insert(path.to_owned(), length));
         }
 
         pub(super) fn moved(&self, from: &Path, to: &Path) {
