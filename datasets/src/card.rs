@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use crate::dataset::{explanation, missing_share};
 use crate::manifest::Manifest;
 
 /// `README.md` of a data set, with the header that Hugging Face reads.
@@ -40,7 +41,13 @@ fn write_card(out: &mut String, manifest: &Manifest) -> std::fmt::Result {
     writeln!(out)?;
     table(out, "failure", "events", &counts.events_by_cause)?;
     table(out, "end without failure", "histories", &counts.ends_by_reason)?;
-    table(out, "censoring", "rows", &counts.rows_by_censor_reason)?;
+    if !counts.rows_by_censor_reason.is_empty() {
+        writeln!(out, "| censoring | rows | what it says |\n|---|---|---|")?;
+        for (reason, rows) in &counts.rows_by_censor_reason {
+            writeln!(out, "| {reason} | {rows} | {} |", explanation(reason))?;
+        }
+        writeln!(out)?;
+    }
     table(out, "left out", "cuts or records", &counts.excluded)?;
     writeln!(
         out,
@@ -48,6 +55,19 @@ fn write_card(out: &mut String, manifest: &Manifest) -> std::fmt::Result {
         counts.late_samples, counts.duplicate_samples
     )?;
 
+    if let Some(watched) = &counts.watched {
+        writeln!(
+            out,
+            "Gaps: {} in {} histories, {:.2} % of the watched time. {} histories were older than their first sample (left truncation).\n",
+            watched.gaps,
+            watched.histories_with_gaps,
+            missing_share(watched),
+            watched.joined_late
+        )?;
+    }
+    if let Some(since) = manifest.raw_since {
+        writeln!(out, "Raw samples are kept from tick {since} on: from there another spec can be built.\n")?;
+    }
     let unit = manifest.grid.unit().short();
     writeln!(out, "## Time\n")?;
     writeln!(

@@ -1,6 +1,7 @@
 //! A built data set on disk: opened, read, verified and described.
 
 mod describe;
+mod describe_page;
 mod verify;
 
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ use crate::error::{DatasetError, Result};
 use crate::manifest::Manifest;
 use crate::parquet_file;
 
-pub use describe::{Description, EventSample, SplitDescription};
+pub(crate) use describe::{explanation, missing_share};
+pub use describe::{Audit, Description, EventSample, OverTime, SplitDescription};
 pub use verify::VerifyReport;
 
 /// A complete data set; its files were found with the sizes of the manifest.

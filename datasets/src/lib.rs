@@ -27,7 +27,7 @@ mod staging;
 pub mod svg;
 
 pub use builder::{Built, build};
-pub use dataset::{Dataset, Description, VerifyReport};
+pub use dataset::{Audit, Dataset, Description, VerifyReport};
 pub use error::{DatasetError, Result};
 pub use lake::{Lake, LakeOptions, LakeWriter};
 pub use lake_source::{LakeBuildConfig, LakeSource};

@@ -196,13 +196,23 @@ pub(crate) enum DatasetAction {
         #[arg(long)]
         json: bool,
     },
-    /// Count entities, failures by cause, censorings by reason, missing values; show a few events with their evidence.
+    /// Count entities, failures by cause, censorings by reason, gaps, missing values; show a random sample of the
+    /// failures with their evidence, so that a person can check the labels.
     Describe {
         /// The data set.
         dir: PathBuf,
         /// Print JSON.
         #[arg(long)]
         json: bool,
+        /// Write a page with pictures to this file as well.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+        /// Failures in the sample.
+        #[arg(long, value_name = "N", default_value_t = 5)]
+        audit: usize,
+        /// Another seed draws other failures.
+        #[arg(long, value_name = "S", default_value_t = 0)]
+        seed: u64,
     },
 }
 

@@ -72,8 +72,14 @@ pub(crate) fn run(args: DatasetArgs) -> anyhow::Result<()> {
             }
             Ok(())
         }
-        DatasetAction::Describe { dir, json } => {
-            let description = Dataset::open(&dir)?.describe()?;
+        DatasetAction::Describe { dir, json, html, audit, seed } => {
+            let dataset = Dataset::open(&dir)?;
+            let description = dataset.describe_with(datasets::Audit { events: audit, seed })?;
+            if let Some(file) = html {
+                std::fs::write(&file, description.page(dataset.manifest()))
+                    .with_context(|| format!("cannot write {}", file.display()))?;
+                eprintln!("{}: written", file.display());
+            }
             if json {
                 println!("{}", serde_json::to_string_pretty(&description)?);
             } else {

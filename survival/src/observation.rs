@@ -67,6 +67,23 @@ impl CensorReason {
         }
     }
 
+    /// What it says to a reader of a data card.
+    #[must_use]
+    pub fn explanation(self) -> &'static str {
+        match self {
+            Self::EndOfObservation => "alive when watching ended",
+            Self::PlannedEnd => "deleted without a reason that is a failure",
+            Self::ScaleDown => "deleted and nothing put in its place",
+            Self::Rollout => "deleted while another revision of its workload began",
+            Self::Completed => "ended by itself with success",
+            Self::Drain => "moved off its node: evicted through the API, tainted, or the node cordoned shortly before",
+            Self::Maintenance => "in maintenance, or shut down because somebody asked for it",
+            Self::Intervention => "acted upon because of a prediction; neither failure nor success",
+            Self::Gap => "nothing seen for longer than the gap rule allows; censored at its last sample",
+            Self::Lost => "its series ended for a reason nobody saw; neither failure nor success",
+        }
+    }
+
     /// The reason with this name, if there is one.
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {

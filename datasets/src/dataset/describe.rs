@@ -7,15 +7,28 @@ use arrow::array::AsArray;
 use arrow::datatypes::Int64Type;
 use features::{LabeledBatch, Split};
 use serde::Serialize;
-use survival::Observation;
+use sha2::{Digest, Sha256};
+use survival::{CensorReason, Observation};
 
 use super::Dataset;
 use crate::builder::EVENTS;
 use crate::error::{DatasetError, Result};
-use crate::manifest::Counts;
+use crate::manifest::{Counts, WatchCounts};
 
-/// Events shown with their evidence, so that a person can audit the labels.
-const EVENT_SAMPLES: usize = 5;
+/// How many failures are shown for an audit, and which.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Audit {
+    /// Failures shown with their evidence.
+    pub events: usize,
+    /// Another seed draws others.
+    pub seed: u64,
+}
+
+impl Default for Audit {
+    fn default() -> Self {
+        Self { events: 5, seed: 0 }
+    }
+}
 
 /// One part in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -70,8 +83,23 @@ pub struct Description {
     pub failure_durations: Vec<f64>,
     /// The same of censored rows.
     pub censored_durations: Vec<f64>,
-    /// Some failures with their evidence.
+    /// Failures by cause in equal stretches from the first to the last of them.
+    pub over_time: Option<OverTime>,
+    /// Kaplan–Meier estimate over all rows: durations and the share that outlives them.
+    pub survival: Vec<(f64, f64)>,
+    /// A random sample of the failures with their evidence, so that a person can check the labels.
     pub events: Vec<EventSample>,
+}
+
+/// Failures over time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OverTime {
+    /// Start of the first stretch, ticks.
+    pub from: i64,
+    /// Length of each, ticks.
+    pub step: i64,
+    /// By cause, a count per stretch.
+    pub causes: BTreeMap<String, Vec<u64>>,
 }
 
 impl Dataset {
@@ -80,7 +108,16 @@ impl Dataset {
     /// # Errors
     /// When a file cannot be read.
     pub fn describe(&self) -> Result<Description> {
+        self.describe_with(Audit::default())
+    }
+
+    /// The same with a sample of failures of another size or seed.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn describe_with(&self, audit: Audit) -> Result<Description> {
         let rows = self.rows()?;
+        let events = self.events()?;
         let manifest = self.manifest();
         Ok(Description {
             name: manifest.name.clone(),
@@ -91,12 +128,14 @@ impl Dataset {
             missing: missing(self, &rows),
             failure_durations: quantiles(rows.observations.iter().filter(|o| o.failed())),
             censored_durations: quantiles(rows.observations.iter().filter(|o| !o.failed())),
-            events: self.event_samples()?,
+            over_time: over_time(&events),
+            survival: survival(&rows.observations),
+            events: sample(events, audit),
         })
     }
 
-    /// Failures spread evenly over the file.
-    fn event_samples(&self) -> Result<Vec<EventSample>> {
+    /// Every failure, as written.
+    fn events(&self) -> Result<Vec<EventSample>> {
         let path = self.dir().join(EVENTS);
         let mut events = Vec::new();
         for batch in self.batches(&path, None)? {
@@ -136,9 +175,53 @@ impl Dataset {
                 });
             }
         }
-        let stride = events.len().div_ceil(EVENT_SAMPLES).max(1);
-        Ok(events.into_iter().step_by(stride).collect())
+        Ok(events)
     }
+}
+
+/// Stretches of the figure over time.
+const STRETCHES: i64 = 40;
+/// Points of the survival curve that are kept.
+const POINTS: usize = 200;
+
+/// Those whose digests with the seed are smallest: a random sample that is the same on every machine.
+fn sample(events: Vec<EventSample>, audit: Audit) -> Vec<EventSample> {
+    let mut drawn: Vec<([u8; 32], EventSample)> = events
+        .into_iter()
+        .map(|event| {
+            let mut hasher = Sha256::new();
+            hasher.update(audit.seed.to_le_bytes());
+            hasher.update(event.entity.as_bytes());
+            hasher.update([0]);
+            hasher.update(event.incarnation.as_bytes());
+            hasher.update(event.t_high.to_le_bytes());
+            hasher.update(event.cause.as_bytes());
+            (hasher.finalize().into(), event)
+        })
+        .collect();
+    drawn.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    drawn.truncate(audit.events);
+    drawn.into_iter().map(|(_, event)| event).collect()
+}
+
+fn over_time(events: &[EventSample]) -> Option<OverTime> {
+    let from = events.iter().map(|event| event.t_high).min()?;
+    let last = events.iter().map(|event| event.t_high).max()?;
+    let step = ((last - from) / STRETCHES + 1).max(1);
+    let stretches = usize::try_from((last - from) / step + 1).unwrap_or(1);
+    let mut causes: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for event in events {
+        let at = usize::try_from((event.t_high - from) / step).unwrap_or(0);
+        causes.entry(event.cause.clone()).or_insert_with(|| vec![0; stretches])[at] += 1;
+    }
+    Some(OverTime { from, step, causes })
+}
+
+fn survival(observations: &[Observation]) -> Vec<(f64, f64)> {
+    let Ok(estimate) = survival::KaplanMeier::fit(observations) else { return Vec::new() };
+    let points: Vec<(f64, f64)> = estimate.times().iter().copied().zip(estimate.survival().iter().copied()).collect();
+    let stride = points.len().div_ceil(POINTS).max(1);
+    std::iter::once((0.0, 1.0)).chain(points.into_iter().step_by(stride)).collect()
 }
 
 fn part(rows: &LabeledBatch, split: Split, horizons: &[f64]) -> SplitDescription {
@@ -224,6 +307,22 @@ impl fmt::Display for Description {
         list(f, "failures by cause", &counts.events_by_cause)?;
         list(f, "histories that no failure ended", &counts.ends_by_reason)?;
         list(f, "censored rows by reason", &counts.rows_by_censor_reason)?;
+        for reason in counts.rows_by_censor_reason.keys() {
+            writeln!(f, "  {reason}: {}", explanation(reason))?;
+        }
+        if let Some(watched) = &counts.watched {
+            writeln!(
+                f,
+                "\ngaps: {} in {} histories; {:.2} % of the watched time is missing; {} histories were older than their first sample",
+                watched.gaps,
+                watched.histories_with_gaps,
+                missing_share(watched),
+                watched.joined_late
+            )?;
+            if watched.gaps > 0 {
+                writeln!(f, "longest: {} ticks, of {}", watched.longest_gap, watched.longest_gap_entity)?;
+            }
+        }
         list(f, "left out", &counts.excluded)?;
         writeln!(f, "\nlate samples {}, duplicates {}", counts.late_samples, counts.duplicate_samples)?;
         writeln!(f, "duration to failure   (0 5 25 50 75 95 100 %): {:?}", self.failure_durations)?;
@@ -235,7 +334,7 @@ impl fmt::Display for Description {
             .map(|(n, s)| format!("{n} {:.1} %", 100.0 * s))
             .collect();
         writeln!(f, "not observed: {}", if gaps.is_empty() { "nothing".to_owned() } else { gaps.join(", ") })?;
-        writeln!(f, "\nsome failures, to audit:")?;
+        writeln!(f, "\na random sample of the failures, to audit (--audit N --seed S for others):")?;
         for event in &self.events {
             writeln!(
                 f,
@@ -245,6 +344,17 @@ impl fmt::Display for Description {
         }
         Ok(())
     }
+}
+
+/// Per cent of the watched time that lies in gaps.
+#[expect(clippy::cast_precision_loss, reason = "a share")]
+pub(crate) fn missing_share(watched: &WatchCounts) -> f64 {
+    100.0 * watched.missing as f64 / watched.total.max(1) as f64
+}
+
+/// A censoring reason in words.
+pub(crate) fn explanation(reason: &str) -> &'static str {
+    CensorReason::ALL.into_iter().find(|known| known.name() == reason).map_or("", CensorReason::explanation)
 }
 
 fn list(f: &mut fmt::Formatter<'_>, what: &str, counts: &BTreeMap<String, u64>) -> fmt::Result {
