@@ -5,6 +5,7 @@
 //! a clock, so the same source gives the same bytes.
 
 mod labels;
+mod neighbours;
 mod rows;
 mod tally;
 

@@ -29,6 +29,8 @@ mod scan;
 mod tables;
 mod tile_file;
 mod writer;
+#[cfg(test)]
+mod faults;
 
 use std::path::{Path, PathBuf};
 
@@ -54,6 +56,9 @@ pub(crate) const DAY: i64 = 86_400_000;
 const LOCK: &str = "writer.lock";
 /// Length of the tiles a lake keeps, in milliseconds.
 pub const LAKE_TILE: i64 = 300_000;
+
+/// How late a sample may come and still be in the lake's tiles, milliseconds.
+pub const LAKE_LAG: i64 = 60_000;
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

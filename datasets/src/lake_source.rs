@@ -4,21 +4,24 @@
 
 mod config;
 mod context;
+mod events;
 mod lives;
 mod rows;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use features::{Catalogue, EntityHistory, EntityKind, EntityTiles, FeatureSpec, MetricId, TileBuilder, TileKernel};
+use features::spec::FlatSource;
+use features::{Catalogue, EntityHistory, EntityKind, EntityTiles, FeatureSpec, MetricId, Tile, TileBuilder, TileKernel};
 
 pub use config::{CutConfig, FeatureConfig, LabelConfig, LakeBuildConfig, NoticeSource, OTHER, SplitConfig};
 use context::Context;
+pub use events::{events_of, refresh_events};
 pub use rows::{LakeRows, rows_at};
 
 use crate::error::{DatasetError, Result};
-use crate::lake::{Lake, LakeTables, Run, Scan, StoredEvent, Table};
+use crate::lake::{LAKE_LAG, LAKE_TILE, Lake, LakeTables, Run, Scan, Table};
 use crate::source::{BuildPlan, Each, Input, Source};
 use lives::{EntitySeries, Life, Watch};
 
@@ -69,7 +72,7 @@ impl LakeSource {
         }
         let (mut context, files) = Context::of_files(&config.labels)?;
         inputs.extend(files);
-        let notes = notes(&lake, &config);
+        let notes = notes(&lake, &config, &config.spec(&catalogue)?);
         let plan = config.plan(catalogue, inputs, notes)?;
         let watch = Watch { from, until, longest_gap: plan.spec.longest_gap };
         context.read_lake(&lake, config.kind, until, &plan.catalogue)?;
@@ -80,32 +83,6 @@ impl LakeSource {
     #[must_use]
     pub fn lake(&self) -> &Lake {
         &self.lake
-    }
-
-    /// Every failure of the kind, in the order of the entities.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
-    pub fn events(&mut self) -> Result<Vec<StoredEvent>> {
-        let mut events = Vec::new();
-        self.histories(&mut |history, _| {
-            for event in &history.events {
-                // Histories of later lives carry the failures of earlier ones.
-                if event.t_high() > history.observed_from && event.t_high() <= history.observed_until {
-                    events.push(StoredEvent {
-                        kind: history.entity.kind().name().to_owned(),
-                        key: history.entity.key().to_owned(),
-                        incarnation: history.entity.incarnation().to_owned(),
-                        cause: event.cause().to_owned(),
-                        t_low: event.t_low(),
-                        t_high: event.t_high(),
-                        evidence: event.evidence().to_owned(),
-                    });
-                }
-            }
-            Ok(())
-        })?;
-        Ok(events)
     }
 }
 
@@ -128,7 +105,8 @@ impl Source for LakeSource {
         let scan = |entities| {
             Scan { entities, times: i64::MIN..self.watch.until, ..Scan::all(self.config.kind) }.with_metrics(&all)
         };
-        each_entity(&self.lake, self.config.kind, &scan, &mut |entity| {
+        let old = OldTiles::of(&self.lake, self.config.kind, &self.plan.spec);
+        each_entity_with(&self.lake, self.config.kind, &scan, (old, &featured), &mut |entity| {
             let what = What { kernel: &kernel, featured: &featured, catalogue, context: &self.context };
             for history in entity.histories(self.lake.tables(), &self.watch, &self.config, &what, &mut skipped)? {
                 each(history, None)?;
@@ -137,6 +115,12 @@ impl Source for LakeSource {
         })?;
         self.skipped = skipped;
         Ok(())
+    }
+
+    fn raw_since(&self) -> Option<i64> {
+        let of_kind = |file: &&crate::lake::LakeFile| file.kind == self.config.kind.name();
+        let pruned = self.lake.snapshot().table(Table::Samples).filter(of_kind).filter(|file| file.pruned);
+        pruned.map(|file| file.times.1 + 1).max()
     }
 
     fn skipped(&self) -> BTreeMap<String, u64> {
@@ -153,6 +137,19 @@ fn wanted(spec: &FeatureSpec, catalogue: &Catalogue) -> features::Result<(Vec<Me
     Ok((featured, all))
 }
 
+/// Days whose raw samples are gone; their tiles stand in, where the spec's are made as the lake's are.
+#[derive(Debug, Clone, Copy)]
+struct OldTiles {
+    until: i64,
+}
+
+impl OldTiles {
+    fn of(lake: &Lake, kind: EntityKind, spec: &FeatureSpec) -> Option<Self> {
+        let until = lake.pruned_until(kind)?;
+        (spec.tile == LAKE_TILE && spec.ingest_lag == LAKE_LAG).then_some(Self { until })
+    }
+}
+
 /// Hands over the entities of a kind one after the other, each whole.
 fn each_entity(
     lake: &Lake,
@@ -160,7 +157,48 @@ fn each_entity(
     scan: &dyn Fn((i32, i32)) -> Scan,
     each: &mut dyn FnMut(Entity) -> Result<()>,
 ) -> Result<()> {
-    for entities in lake.ranges(kind, MOST_ROWS)? {
+    each_entity_with(lake, kind, scan, (None, &[]), each)
+}
+
+/// The same, with the tiles of pruned days.
+fn each_entity_with(
+    lake: &Lake,
+    kind: EntityKind,
+    scan: &dyn Fn((i32, i32)) -> Scan,
+    (old, featured): (Option<OldTiles>, &[MetricId]),
+    each: &mut dyn FnMut(Entity) -> Result<()>,
+) -> Result<()> {
+    let catalogue = Catalogue::standard();
+    // Pruned days have few rows and as many tiles as ever.
+    let most = if old.is_some() { MOST_ROWS / 16 } else { MOST_ROWS };
+    for entities in lake.ranges(kind, most)? {
+        let mut tiles = match old {
+            Some(old) => lake.tiles(kind, entities, &|metric| featured.contains(&metric), old.until, &catalogue)?,
+            None => HashMap::new(),
+        };
+        let mut of_entity: HashMap<i32, Vec<u32>> = HashMap::new();
+        for &series in tiles.keys() {
+            of_entity.entry(lake.tables().series()[series as usize].entity).or_default().push(series);
+        }
+        let mut each = |mut entity: Entity| -> Result<()> {
+            if let Some(old) = old {
+                entity.raw_from = old.until;
+                for series in &mut entity.series {
+                    series.tiles = tiles.remove(&series.id).unwrap_or_default();
+                }
+                // Series of which nothing but tiles is left.
+                let mut left = of_entity.remove(&entity.id).unwrap_or_default();
+                left.sort_unstable();
+                for id in left {
+                    if let Some(tiles) = tiles.remove(&id) {
+                        let metric = lake.tables().series()[id as usize].metric;
+                        let (times, values, known_at) = (Vec::new(), Vec::new(), Vec::new());
+                        entity.series.push(Series { id, metric, times, values, known_at, tiles });
+                    }
+                }
+            }
+            each(entity)
+        };
         let mut open: Option<Entity> = None;
         lake.scan(&scan(entities), &mut |run| {
             if open.as_ref().is_some_and(|entity| entity.id != run.entity)
@@ -168,7 +206,7 @@ fn each_entity(
             {
                 each(done)?;
             }
-            open.get_or_insert_with(|| Entity { id: run.entity, series: Vec::new() }).take(&run);
+            open.get_or_insert_with(|| Entity { id: run.entity, series: Vec::new(), raw_from: i64::MIN }).take(&run);
             Ok(())
         })?;
         if let Some(last) = open {
@@ -190,6 +228,8 @@ struct What<'a> {
 struct Entity {
     id: i32,
     series: Vec<Series>,
+    /// Before this the features come from tiles.
+    raw_from: i64,
 }
 
 struct Series {
@@ -198,6 +238,8 @@ struct Series {
     times: Vec<i64>,
     values: Vec<f64>,
     known_at: Vec<i64>,
+    /// Of pruned days.
+    tiles: Vec<(i64, Tile)>,
 }
 
 impl Entity {
@@ -208,6 +250,7 @@ impl Entity {
             times: run.times.to_vec(),
             values: run.values.to_vec(),
             known_at: run.known_at.to_vec(),
+            tiles: Vec::new(),
         });
     }
 
@@ -221,19 +264,7 @@ impl Entity {
     ) -> Result<Vec<EntityHistory>> {
         let What { kernel, featured, catalogue, context } = *what;
         let row = &tables.entities()[usize::try_from(self.id).unwrap_or(0)];
-        let series: Vec<EntitySeries<'_>> = self
-            .series
-            .iter()
-            .map(|series| EntitySeries {
-                metric: series.metric,
-                name: catalogue.name(series.metric),
-                part: &tables.series()[series.id as usize].part,
-                incarnation: &tables.series()[series.id as usize].incarnation,
-                times: &series.times,
-                values: &series.values,
-                known_at: &series.known_at,
-            })
-            .collect();
+        let series = entity_series(self, tables, catalogue);
         let lives = lives::of(row.kind, &row.key, &series, watch, catalogue, context, skipped)?;
         // Parts are numbered over all metrics, so that a limit finds the part it limits; 0 is the whole.
         let mut parts: Vec<&str> = series.iter().map(|series| series.part).filter(|part| !part.is_empty()).collect();
@@ -252,7 +283,7 @@ impl Entity {
                 None => {
                     let span = incarnation_span(&lives, incarnation);
                     let built =
-                        Arc::new(build_tiles(kernel, &row.key, &series, featured, (incarnation, span), part_of)?);
+                        Arc::new(build_tiles(kernel, &row.key, &series, featured, (incarnation, span), self.raw_from, part_of)?);
                     tiles.insert(incarnation, built.clone());
                     built
                 }
@@ -261,6 +292,23 @@ impl Entity {
         }
         Ok(histories)
     }
+}
+
+fn entity_series<'a>(entity: &'a Entity, tables: &'a LakeTables, catalogue: &'a Catalogue) -> Vec<EntitySeries<'a>> {
+    entity
+        .series
+        .iter()
+        .map(|series| EntitySeries {
+            metric: series.metric,
+            name: catalogue.name(series.metric),
+            part: &tables.series()[series.id as usize].part,
+            incarnation: &tables.series()[series.id as usize].incarnation,
+            times: &series.times,
+            values: &series.values,
+            known_at: &series.known_at,
+            tiles: &series.tiles,
+        })
+        .collect()
 }
 
 /// From when to when an incarnation was watched.
@@ -276,10 +324,10 @@ fn build_tiles(
     series: &[EntitySeries<'_>],
     featured: &[MetricId],
     (incarnation, (from, until)): (&str, (i64, i64)),
+    raw_from: i64,
     part_of: impl Fn(&str) -> u32,
 ) -> Result<EntityTiles> {
     let named = DatasetError::feature(key);
-    let mut builder = TileBuilder::new(kernel, key);
     let own = |series: &&EntitySeries<'_>| series.incarnation == incarnation || series.incarnation.is_empty();
     let cut = |series: &EntitySeries<'_>| {
         if series.incarnation == incarnation {
@@ -287,23 +335,36 @@ fn build_tiles(
         }
         series.times.partition_point(|&time| time < from)..series.times.partition_point(|&time| time <= until)
     };
+    // Two sources may give one metric and part: the one that names its incarnation is taken.
+    let mut chosen: BTreeMap<(MetricId, u32), &EntitySeries<'_>> = BTreeMap::new();
+    for series in series.iter().filter(own).filter(|series| featured.contains(&series.metric)) {
+        let place = (series.metric, part_of(series.part));
+        let better = chosen.get(&place).is_none_or(|before| before.incarnation.is_empty());
+        if better && (!cut(series).is_empty() || !series.tiles.is_empty()) {
+            chosen.insert(place, series);
+        }
+    }
+    let mut tiles = EntityTiles::default();
+    for (&(metric, part), series) in &chosen {
+        let whole = series.incarnation == incarnation;
+        for (number, tile) in series.tiles {
+            let begins = number * kernel.tile();
+            let inside = whole || (begins >= from && begins <= until);
+            if inside && begins < raw_from {
+                tiles.insert(kernel, metric, part, *number, tile).map_err(&named)?;
+            }
+        }
+    }
+    let mut builder = TileBuilder::resume(kernel, key, tiles);
     for series in series.iter().filter(own) {
         let range = cut(series);
         if kernel.tells_lives(series.metric) {
             builder.take_lives(&series.times[range.clone()], &series.values[range.clone()], &series.known_at[range]);
         }
     }
-    // Two sources may give one metric and part: the one that names its incarnation is taken.
-    let mut chosen: BTreeMap<(MetricId, u32), &EntitySeries<'_>> = BTreeMap::new();
-    for series in series.iter().filter(own).filter(|series| featured.contains(&series.metric)) {
-        let place = (series.metric, part_of(series.part));
-        let better = chosen.get(&place).is_none_or(|before| before.incarnation.is_empty());
-        if better && !cut(series).is_empty() {
-            chosen.insert(place, series);
-        }
-    }
     for ((metric, part), series) in chosen {
         let range = cut(series);
+        let range = range.start.max(series.times.partition_point(|&time| time < raw_from)).min(range.end)..range.end;
         builder
             .extend_run(
                 metric,
@@ -317,7 +378,7 @@ fn build_tiles(
     Ok(builder.finish())
 }
 
-fn notes(lake: &Lake, config: &LakeBuildConfig) -> Vec<String> {
+fn notes(lake: &Lake, config: &LakeBuildConfig, spec: &FeatureSpec) -> Vec<String> {
     let mut notes = vec![
         "Failures are derived from states and counts by the event rules named among the inputs; each carries the samples it follows from.".to_owned(),
         "known_at is the time of receipt for samples that were pushed to us, and sample time plus a fixed lag for history that was fetched: a guess, the same for all.".to_owned(),
@@ -330,10 +391,32 @@ fn notes(lake: &Lake, config: &LakeBuildConfig) -> Vec<String> {
         .map(|file| file.date.as_str())
         .collect();
     if let Some(last) = pruned.iter().max() {
+        notes.push(if OldTiles::of(lake, config.kind, spec).is_some() {
+            format!(
+                "Raw samples up to {last} have been pruned; features of those days come from the lake's 5-minute tiles, in which steps over gaps of up to 5 minutes count."
+            )
+        } else {
+            format!(
+                "Raw samples up to {last} have been pruned, and the spec's tiles (length {} ms, lag {} ms) are not those the lake kept ({LAKE_TILE} ms, {LAKE_LAG} ms): features of those days are missing.",
+                spec.tile, spec.ingest_lag
+            )
+        });
+    }
+    let elsewhere: Vec<&str> = spec
+        .flat
+        .iter()
+        .filter(|column| matches!(column.source, FlatSource::Neighbour { kind: Some(kind), .. } if kind != config.kind))
+        .map(|column| column.name.as_str())
+        .collect();
+    if !elsewhere.is_empty() {
         notes.push(format!(
-            "Raw samples up to {last} have been pruned; before that only what events need is left, and features of those days are missing."
+            "Columns {} are about entities of another kind, which a build of this kind does not read: they are missing.",
+            elsewhere.join(", ")
         ));
     }
+    notes.push(
+        "Drains, rollouts and scale-downs are told from pods and cordoned nodes: a deleted pod with no pod of its workload begun near its end was scaled down, one with a pod of another owner rolled out.".to_owned(),
+    );
     if config.kind == EntityKind::Container {
         notes.push("Restarts with exit code 0 (Completed) are no failures; they open a new life.".to_owned());
     }

@@ -100,6 +100,7 @@ fn sample(time: i64, known_at: i64, value: f64) -> Sample {
 fn history(key: &str, failed: Option<(&str, i64)>) -> EntityHistory {
     let until = failed.map_or(20, |(_, time)| time);
     EntityHistory {
+        nodes: Vec::new(),
         entity: Entity::try_new(EntityKind::Machine, key, "").unwrap(),
         group: key.to_owned(),
         attributes: BTreeMap::new(),

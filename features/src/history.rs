@@ -17,6 +17,8 @@ pub struct EntityHistory {
     pub entity: Entity,
     /// The unit that is split and bootstrapped together: workload, run, rack, or the entity itself.
     pub group: String,
+    /// When it was first seen on which node, by time; empty where that is not known.
+    pub nodes: Vec<(i64, String)>,
     /// Attributes known at birth (requests, quality of service, …).
     pub attributes: BTreeMap<String, f64>,
     /// When it came to life, if known; may lie before the first sample (left truncation).
@@ -35,6 +37,15 @@ pub struct EntityHistory {
     pub events: Vec<FailureEvent>,
     /// Stretches without any sample, longer than the gap rule allows, as (last sample, next sample).
     pub gaps: Vec<(i64, i64)>,
+}
+
+impl EntityHistory {
+    /// The node it was on at a time.
+    #[must_use]
+    pub fn node(&self, time: i64) -> Option<&str> {
+        let after = self.nodes.partition_point(|(seen, _)| *seen <= time);
+        self.nodes[..after].last().map(|(_, node)| node.as_str())
+    }
 }
 
 /// Stretches longer than `longest` between consecutive sample times of any metric.

@@ -92,7 +92,8 @@ async fn keep_compact(lake: std::path::PathBuf, every: i64) {
         let lake = lake.clone();
         let done = tokio::task::spawn_blocking(move || {
             let options = CompactOptions { open_days: true, fewest_files: 16, ..CompactOptions::at(now()) };
-            datasets::lake::compact(&lake, &options, &datasets::Silent)
+            datasets::lake::compact(&lake, &options, &datasets::Silent)?;
+            datasets::lake_source::refresh_events(&lake, now())
         });
         if let Ok(Err(error)) = done.await {
             tracing::warn!(%error, "compaction failed; it will be tried again");

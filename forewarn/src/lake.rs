@@ -1,6 +1,7 @@
 //! `forewarn lake`: status, compact, prune, verify, migrate.
 
 use datasets::Lake;
+use datasets::lake_source::refresh_events;
 use datasets::lake::{CompactOptions, LakeStatus, compact, migrate, prune};
 use features::Catalogue;
 
@@ -23,8 +24,11 @@ pub(crate) fn run(args: LakeArgs) -> anyhow::Result<()> {
         LakeAction::Compact { lake, today, json } => {
             let options = CompactOptions { open_days: today, ..options };
             let report = compact(&lake, &options, &Bar::new(style(json)))?;
+            let events = refresh_events(&lake, i64::try_from(now)?)?;
             if json {
-                println!("{}", serde_json::to_string_pretty(&report)?);
+                let mut value = serde_json::to_value(&report)?;
+                value["events"] = serde_json::to_value(&events)?;
+                println!("{}", serde_json::to_string_pretty(&value)?);
             } else {
                 println!(
                     "{}: {} days, {} files merged into {}, {} duplicates fell out, {} tiles written, {} old files deleted",
@@ -36,6 +40,9 @@ pub(crate) fn run(args: LakeArgs) -> anyhow::Result<()> {
                     report.tiles,
                     report.deleted
                 );
+                for (kind, count) in &events {
+                    println!("  {count} failures of {kind} told, in the table events");
+                }
             }
         }
         LakeAction::Prune { lake, keep_raw, without_tiles, json } => {

@@ -14,7 +14,7 @@ pub enum AsOf {
     All,
     /// The newest row of each entity.
     Latest,
-    /// Rows of exactly this tick.
+    /// Rows of exactly this tick; written as RFC 3339 it stands for milliseconds since 1970.
     At(i64),
 }
 
@@ -38,8 +38,11 @@ impl std::str::FromStr for AsOf {
             "latest" => Ok(Self::Latest),
             other => other
                 .parse()
+                .ok()
+                // Ticks of a lake are milliseconds.
+                .or_else(|| chrono::DateTime::parse_from_rfc3339(other).ok().map(|time| time.timestamp_millis()))
                 .map(Self::At)
-                .map_err(|_| format!("{other:?} is neither all, latest nor a whole number of ticks")),
+                .ok_or_else(|| format!("{other:?} is neither all, latest, a whole number of ticks nor RFC 3339")),
         }
     }
 }

@@ -124,6 +124,7 @@ fn history(pod: &Pod) -> Result<EntityHistory> {
         End::Deleted => Vec::new(),
     };
     Ok(EntityHistory {
+        nodes: Vec::new(),
         entity: Entity::try_new(EntityKind::Pod, pod.name.as_str(), "").map_err(&named)?,
         group: pod.group.clone(),
         attributes: pod.attributes.clone(),

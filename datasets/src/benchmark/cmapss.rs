@@ -138,6 +138,7 @@ impl Cmapss {
         let end = i64::try_from(engine.cycles.len()).unwrap_or(i64::MAX) + 1;
         let evidence = format!("run to failure; last cycle {}", end - 1);
         Ok(EntityHistory {
+            nodes: Vec::new(),
             entity: Entity::try_new(EntityKind::Machine, key.as_str(), "").map_err(&named)?,
             group: key.clone(),
             attributes: BTreeMap::new(),

@@ -114,6 +114,7 @@ impl Prevent {
         let (injection, crash) = (run.injection(), run.failure());
         let history = |incarnation: &str, from: i64, until: i64, end: CensorReason, events: Vec<FailureEvent>| {
             Ok(EntityHistory {
+                nodes: Vec::new(),
                 entity: Entity::try_new(EntityKind::Node, key.as_str(), incarnation).map_err(&named)?,
                 group: run.run.clone(),
                 attributes: BTreeMap::new(),

@@ -11,6 +11,7 @@ use features::{EntityHistory, EntityTiles, Facts, FailureEvent, LabeledBatch, Ro
 use survival::{Observation, SurvivalCurve};
 
 use super::labels::{Shuffled, cuts_of};
+use super::neighbours::{self, SecondPass};
 use super::tally::Tally;
 use crate::error::{DatasetError, Result};
 use crate::manifest::{Counts, FileEntry};
@@ -18,6 +19,8 @@ use crate::parquet_file::{ParquetSink, ROW_GROUP};
 use crate::source::{BuildPlan, Truth};
 
 const ROWS: &str = "rows/part-00000.parquet";
+/// Rows before the pass that fills their columns about neighbours.
+const FIRST_PASS: &str = "rows/first-pass.parquet";
 pub(crate) const EVENTS: &str = "events.parquet";
 pub(crate) const TRUTH: &str = "truth.parquet";
 /// Column of the truth file: S at the K + 1 edges, then F_c at the edges per cause, little-endian f64.
@@ -44,6 +47,7 @@ pub(super) struct RowWriter<'a> {
     events: EventWriter,
     truth: TruthWriter,
     tally: Tally,
+    second: Option<SecondPass>,
 }
 
 impl<'a> RowWriter<'a> {
@@ -56,7 +60,11 @@ impl<'a> RowWriter<'a> {
             known_alive: Vec::new(),
             groups: Vec::new(),
             splits: Vec::new(),
-            rows: ParquetSink::create(folder.join(ROWS), &schema::row_schema(&plan.spec))?,
+            rows: ParquetSink::create(
+                folder.join(if neighbours::asked(plan) { FIRST_PASS } else { ROWS }),
+                &schema::row_schema(&plan.spec),
+            )?,
+            second: neighbours::asked(plan).then(SecondPass::default),
             events: EventWriter::create(folder.join(EVENTS))?,
             truth: if shuffled.is_some() { TruthWriter::Off } else { TruthWriter::Undecided(folder.join(TRUTH)) },
             shuffled,
@@ -106,6 +114,9 @@ impl<'a> RowWriter<'a> {
             self.known_alive.push(cut.label.known_alive);
             self.groups.push(history.group.clone());
             self.splits.push(cut.split);
+            if let Some(second) = &mut self.second {
+                second.place(plan, history, cut.as_of)?;
+            }
             self.truth.add(plan, truth.and_then(|truth| truth(cut.as_of)))?;
             if self.labels.len() == ROW_GROUP {
                 self.flush()?;
@@ -119,8 +130,12 @@ impl<'a> RowWriter<'a> {
             return Ok(());
         }
         let named = DatasetError::feature(&self.plan.name);
+        let rows = self.assembler.finish().map_err(&named)?;
+        if let Some(second) = &mut self.second {
+            second.collect(&rows, &self.groups);
+        }
         let batch = LabeledBatch::try_new(
-            self.assembler.finish().map_err(&named)?,
+            rows,
             std::mem::take(&mut self.labels),
             std::mem::take(&mut self.known_alive),
             std::mem::take(&mut self.groups),
@@ -134,7 +149,15 @@ impl<'a> RowWriter<'a> {
 
     pub(super) fn finish(mut self, skipped: BTreeMap<String, u64>) -> Result<Written> {
         self.flush()?;
-        let mut files = vec![self.rows.close(ROWS)?, self.events.close()?];
+        let mut rows = self.rows.close(ROWS)?;
+        if let Some(second) = &self.second {
+            let first = self.folder.join(FIRST_PASS);
+            let mut filled = ParquetSink::create(self.folder.join(ROWS), &schema::row_schema(&self.plan.spec))?;
+            second.fill(self.plan, &first, &mut filled)?;
+            rows = filled.close(ROWS)?;
+            std::fs::remove_file(&first).map_err(DatasetError::io(&first, "remove the rows of the first pass"))?;
+        }
+        let mut files = vec![rows, self.events.close()?];
         let truth = self.truth.close()?;
         let has_truth = truth.is_some();
         files.extend(truth);

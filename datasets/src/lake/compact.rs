@@ -19,7 +19,7 @@ use super::reader::ranges;
 use super::scan::{Run, Scan, scan_files};
 use super::tables::LakeTables;
 use super::tile_file::TileWriter;
-use super::{DAY, LAKE_TILE, check, date_of};
+use super::{DAY, LAKE_LAG, LAKE_TILE, check, date_of};
 use crate::error::{DatasetError, Result};
 use crate::progress::Progress;
 
@@ -425,7 +425,7 @@ pub(crate) fn lake_spec(catalogue: &Catalogue) -> FeatureSpec {
         kernel_version: KERNEL_VERSION,
         time: TimeAxis { unit: TimeUnit::Hours, ticks_per_unit: 3_600_000 },
         tile: LAKE_TILE,
-        ingest_lag: 60_000,
+        ingest_lag: LAKE_LAG,
         longest_gap: LAKE_TILE,
         flat: vec![column],
         steps: 0,

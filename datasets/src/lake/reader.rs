@@ -1,16 +1,16 @@
 //! Reading a lake: a snapshot, its tables, and runs of samples in the lake's order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
-use features::{Catalogue, EntityKind};
+use features::{Catalogue, EntityKind, MetricId, Tile};
 use serde::Serialize;
 
 use super::commit::{LakeFile, Snapshot, Table};
 use super::part_reader::{BATCH, Footers, PartReader};
 use super::scan::{Run, Scan, scan_parts};
 use super::tables::{self, LakeTables, Rank};
-use super::{check, log};
+use super::{DAY, check, log, tile_file};
 use crate::error::{DatasetError, Result};
 
 /// A lake opened for reading; what is committed later is not seen.
@@ -113,6 +113,41 @@ impl Lake {
         let files: Vec<&LakeFile> =
             self.snapshot.table(Table::Samples).filter(|file| file.kind == scan.kind.name()).collect();
         scan_parts(&self.footers, &self.dir, &self.tables, &files, scan, each)
+    }
+
+    /// End of the newest day of a kind whose raw samples are pruned, milliseconds; `None` where all are there.
+    #[must_use]
+    pub fn pruned_until(&self, kind: EntityKind) -> Option<i64> {
+        let files = self.snapshot.table(Table::Samples).filter(|file| file.kind == kind.name() && file.pruned);
+        files.map(|file| (file.times.1.div_euclid(DAY) + 1) * DAY).max()
+    }
+
+    /// Tiles of the days up to a moment, by series, in order of time. Memory holds them all: ask for few entities.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn tiles(
+        &self,
+        kind: EntityKind,
+        entities: (i32, i32),
+        wanted: &dyn Fn(MetricId) -> bool,
+        until: i64,
+        catalogue: &Catalogue,
+    ) -> Result<HashMap<u32, Vec<(i64, Tile)>>> {
+        let mut files: Vec<&LakeFile> = self
+            .snapshot
+            .table(Table::Tiles)
+            .filter(|file| file.kind == kind.name() && file.times.0 < until)
+            .filter(|file| file.entities.0 <= entities.1 && file.entities.1 >= entities.0)
+            .collect();
+        files.sort_by_key(|file| file.times);
+        let mut tiles: HashMap<u32, Vec<(i64, Tile)>> = HashMap::new();
+        for file in files {
+            tile_file::read(&self.dir.join(&file.path), entities, wanted, catalogue, &mut |(_, _, series, number, tile)| {
+                tiles.entry(series).or_default().push((number, tile));
+            })?;
+        }
+        Ok(tiles)
     }
 
     /// What it holds.

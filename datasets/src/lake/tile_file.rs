@@ -6,10 +6,16 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int32Array, Int64Array, RecordBatch, UInt8Array, UInt16Array, UInt32Array};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use features::Tile;
+use arrow::array::{ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, RecordBatch, UInt8Array, UInt16Array, UInt32Array};
+use arrow::datatypes::{
+    DataType, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimestampMillisecondType, UInt8Type,
+    UInt16Type, UInt32Type,
+};
 use features::tile::{MAX_STATES, TileColumns};
+use features::{Catalogue, MetricId, Tile};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::metadata::RowGroupMetaData;
+use parquet::file::statistics::Statistics;
 
 use super::commit::{LakeFile, Table};
 use super::part::time_type;
@@ -150,4 +156,78 @@ impl TileWriter {
         self.file.rows = entry.rows.unwrap_or(0);
         Ok(Some(self.file))
     }
+}
+
+/// A tile as stored: entity, metric, series, interval, tile.
+pub(super) type StoredTile = (i32, MetricId, u32, i64, Tile);
+
+/// Hands over the tiles of some entities and metrics, in the order of the file.
+pub(super) fn read(
+    path: &Path,
+    entities: (i32, i32),
+    wanted: &dyn Fn(MetricId) -> bool,
+    catalogue: &Catalogue,
+    each: &mut dyn FnMut(StoredTile),
+) -> Result<()> {
+    let problem = |problem: String| DatasetError::Column { path: path.to_owned(), column: "tiles".to_owned(), problem };
+    let file = File::open(path).map_err(DatasetError::io(path, "open the tiles"))?;
+    let builder = ParquetRecordBatchReaderBuilder::try_new(file).map_err(|error| problem(error.to_string()))?;
+    if builder.schema().fields() != tile_schema().fields() {
+        return Err(problem("other columns than this release writes; run `forewarn lake migrate`".to_owned()));
+    }
+    let inside = |group: &RowGroupMetaData| match group.column(0).statistics() {
+        Some(Statistics::Int32(seen)) => {
+            seen.min_opt().is_none_or(|&low| low <= entities.1) && seen.max_opt().is_none_or(|&high| high >= entities.0)
+        }
+        _ => true,
+    };
+    let groups = builder.metadata().row_groups().iter().enumerate();
+    let groups: Vec<usize> = groups.filter(|(_, group)| inside(group)).map(|(at, _)| at).collect();
+    let reader = builder
+        .with_row_groups(groups)
+        .with_batch_size(BATCH)
+        .build()
+        .map_err(|error| problem(error.to_string()))?;
+    for batch in reader {
+        let batch = batch.map_err(|error| problem(error.to_string()))?;
+        let whole = |at: usize| batch.column(at).as_primitive::<Int64Type>().values().to_vec();
+        let time = |at: usize| batch.column(at).as_primitive::<TimestampMillisecondType>().values().to_vec();
+        let real = |at: usize| batch.column(at).as_primitive::<Float64Type>().values().to_vec();
+        let count = |at: usize| batch.column(at).as_primitive::<UInt32Type>().values().to_vec();
+        let ids = batch.column(0).as_primitive::<Int32Type>().values();
+        let metrics = batch.column(1).as_primitive::<UInt16Type>().values();
+        let series = batch.column(2).as_primitive::<Int32Type>().values();
+        let values: Vec<Vec<f64>> = (0..VALUES).map(|at| real(11 + at)).collect();
+        let counts = [count(11 + VALUES), count(12 + VALUES)];
+        let held: Vec<Vec<i64>> = (0..MAX_STATES).map(|at| whole(15 + VALUES + at)).collect();
+        let rows = 0..batch.num_rows();
+        let columns = TileColumns {
+            number: whole(3),
+            count: count(4),
+            flags: batch.column(5).as_primitive::<UInt8Type>().values().to_vec(),
+            longest_wait: whole(6),
+            t_first: time(7),
+            t_last: time(8),
+            first: real(9),
+            last: real(10),
+            values: rows.clone().map(|row| std::array::from_fn(|at| values[at][row])).collect(),
+            counts: rows.clone().map(|row| [counts[0][row], counts[1][row]]).collect(),
+            covered: whole(13 + VALUES),
+            born: whole(14 + VALUES),
+            held: rows.clone().map(|row| std::array::from_fn(|at| held[at][row])).collect(),
+        };
+        for row in rows {
+            let metric = MetricId(metrics[row]);
+            if ids[row] < entities.0 || ids[row] > entities.1 || !wanted(metric) {
+                continue;
+            }
+            let kind = catalogue
+                .definition(metric)
+                .ok_or_else(|| problem(format!("metric {} is not in the catalogue", metric.0)))?
+                .kind;
+            let (number, tile) = columns.tile(row, kind).map_err(|error| problem(error.to_string()))?;
+            each((ids[row], metric, series[row].cast_unsigned(), number, tile));
+        }
+    }
+    Ok(())
 }

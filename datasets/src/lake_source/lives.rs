@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use features::event::{EventRules, Subject, Trace, extract};
-use features::{Catalogue, Entity, EntityHistory, EntityKind, EntityTiles, FailureEvent, MetricId};
+use features::{Catalogue, Entity, EntityHistory, EntityKind, EntityTiles, FailureEvent, MetricId, Tile};
 use survival::CensorReason;
 
 use super::context::{After, Context, PodFacts};
@@ -28,6 +28,8 @@ pub(super) struct EntitySeries<'a> {
     pub(super) times: &'a [i64],
     pub(super) values: &'a [f64],
     pub(super) known_at: &'a [i64],
+    /// Of pruned days, by interval number.
+    pub(super) tiles: &'a [(i64, Tile)],
 }
 
 /// A stretch of an entity's time between two failures, or between birth and end.
@@ -43,9 +45,15 @@ pub(super) struct Life {
     events: Vec<FailureEvent>,
     gaps: Vec<(i64, i64)>,
     group: String,
+    nodes: Vec<(i64, String)>,
 }
 
 impl Life {
+    /// Failures of this life alone.
+    pub(super) fn own_events(&self) -> impl Iterator<Item = &FailureEvent> {
+        self.events.iter().filter(|event| event.t_high() > self.from && event.t_high() <= self.until)
+    }
+
     pub(super) fn history(
         &self,
         kind: EntityKind,
@@ -68,6 +76,7 @@ impl Life {
         Ok(EntityHistory {
             entity: Entity::try_new(kind, key, incarnation).map_err(&named)?,
             group: self.group.clone(),
+            nodes: self.nodes.clone(),
             attributes: BTreeMap::new(),
             born: self.born,
             observed_from: self.from,
@@ -142,6 +151,10 @@ pub(super) fn of(
         let gaps: Vec<(i64, i64)> =
             times.windows(2).filter(|pair| pair[1] - pair[0] > watch.longest_gap).map(|p| (p[0], p[1])).collect();
         let group = group(kind, key, pod);
+        let nodes = match kind {
+            EntityKind::Node => vec![(i64::MIN, key.to_owned())],
+            _ => pod.map_or_else(Vec::new, |pod| pod.nodes.clone()),
+        };
         let what = Subject { kind, key, traces: &traces(&own), seen: &times, notices: context.notices(key) };
         let told = extract(&rules, catalogue, &what).map_err(DatasetError::feature(key))?;
         if told.ambiguous > 0 {
@@ -180,6 +193,7 @@ pub(super) fn of(
                     events: failures.to_vec(),
                     gaps: gaps.clone(),
                     group: group.clone(),
+                    nodes: nodes.clone(),
                 });
                 number += 1;
             }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use features::neighbour::{Neighbours, Place};
 use features::{Catalogue, EntityKind, Facts, FailureEvent, FeatureBatch, FeatureSpec, RowAssembler};
 use sha2::{Digest, Sha256};
 
 use super::config::{CutConfig, FeatureConfig, LabelConfig, LakeBuildConfig, SplitConfig};
 use super::context::Context;
 use super::lives::Watch;
-use super::{What, each_entity, wanted};
+use super::{OldTiles, What, each_entity_with, wanted};
 use crate::error::{DatasetError, Result};
 use crate::lake::{Lake, Scan, Table};
 
@@ -77,7 +78,9 @@ pub fn rows_at(
     let mut context = Context::default();
     context.read_lake(&lake, kind, as_of, &catalogue)?;
     let mut gone = 0;
-    each_entity(&lake, kind, &scan, &mut |entity| {
+    let mut places: Vec<(Option<String>, String)> = Vec::new();
+    let old = OldTiles::of(&lake, kind, spec);
+    each_entity_with(&lake, kind, &scan, (old, &featured), &mut |entity| {
         let what = What { kernel: &kernel, featured: &featured, catalogue: &catalogue, context: &context };
         let histories = entity.histories(lake.tables(), &watch, &config, &what, &mut skipped)?;
         let Some(newest) = histories.last() else { return Ok(()) };
@@ -89,12 +92,21 @@ pub fn rows_at(
         let causes: Vec<&str> = newest.events.iter().map(FailureEvent::cause).collect();
         let facts = Facts { born: newest.born, attributes: &newest.attributes, failures: &failures, causes: &causes };
         let Some(tiles) = &newest.tiles else { return Ok(()) };
-        assembler.push(&newest.entity, &facts, tiles, as_of).map_err(&named)
+        assembler.push(&newest.entity, &facts, tiles, as_of).map_err(&named)?;
+        places.push((newest.node(as_of).map(str::to_owned), newest.group.clone()));
+        Ok(())
     })?;
     if gone > 0 {
         skipped.insert("not_alive_at_the_moment".to_owned(), gone);
     }
-    let rows = assembler.finish().map_err(&named)?;
+    let mut rows = assembler.finish().map_err(&named)?;
+    let mut pools = Neighbours::try_new(kind, spec, &[(kind, spec)]).map_err(&named)?;
+    if pools.is_asked() {
+        let place = |row: usize| Place { node: places[row].0.as_deref(), workload: Some(&places[row].1) };
+        (0..rows.rows()).for_each(|row| pools.collect(&place(row), as_of, rows.flat_row(row)));
+        let reader = pools.reader(kind, spec).map_err(&named)?;
+        (0..rows.rows()).for_each(|row| reader.fill(&place(row), as_of, rows.flat_row_mut(row)));
+    }
     let mut hasher = Sha256::new();
     hasher.update(spec.hash());
     hasher.update(as_of.to_le_bytes());

@@ -141,6 +141,7 @@ impl<'a> Fleet<'a> {
             let times = between(&scrapes, life.start, until);
             let incarnation = format!("{}:{number}", pod.uid);
             let history = EntityHistory {
+                nodes: Vec::new(),
                 entity: Entity::try_new(EntityKind::Container, pod.key.as_str(), incarnation)
                     .map_err(DatasetError::feature("simulator"))?,
                 group: group.to_owned(),
