@@ -28,11 +28,11 @@ fn help_names_every_subcommand_and_the_exit_codes() {
     assert!(output.status.success());
     let help = String::from_utf8_lossy(&output.stdout);
     for word in
-        ["demo", "dataset", "train", "evaluate", "score", "serve", "predict", "device", "Exit codes", "75 try again"]
+        ["demo", "ingest", "lake", "metrics", "sql", "dataset", "train", "evaluate", "score", "serve", "predict", "device", "Exit codes", "75 try again"]
     {
         assert!(help.contains(word), "{word} is not in: {help}");
     }
-    for command in ["demo", "train", "evaluate", "score", "serve", "predict", "device"] {
+    for command in ["demo", "ingest", "lake", "metrics", "sql", "train", "evaluate", "score", "serve", "predict", "device"] {
         let help = forewarn(&[command, "--help"]);
         assert!(help.status.success() && help.stdout.len() > 200, "{command}");
     }
@@ -44,7 +44,9 @@ fn a_command_line_that_contradicts_itself_is_a_usage_error() {
     refused(64, &["demo", "--source", "cmapss"], &["cmapss needs --from"]);
     refused(64, &["demo", "--from", "x"], &["the simulator needs none"]);
     refused(64, &["demo", "--open-test"], &["claims file"]);
-    refused(64, &["score", "--lake", "x"], &["--lake is not there yet"]);
+    refused(64, &["score", "--lake", "x", "--bundle", "y", "--out", "z", "--as-of", "all"], &["--as-of all"]);
+    refused(64, &["ingest", "--listen", "127.0.0.1:0"], &["--lake"]);
+    refused(64, &["ingest", "--listen", "0.0.0.0:0", "--lake", "x"], &["0.0.0.0:0", "--token-file"]);
     refused(64, &["score", "--dataset", "x", "--bundle", "y", "--out", "z"], &["--as-of is missing"]);
     refused(64, &["score", "--dataset", "x", "--bundle", "y", "--out", "z", "--as-of", "noon"], &["noon"]);
     refused(
