@@ -29,12 +29,28 @@ const STEP: i64 = 15_000;
 const REPEATS: usize = 3;
 
 const GAUGES: [&str; 10] = [
-    "mem.working_set", "mem.limit", "mem.rss", "mem.cache", "fd.open", "thread.count", "ready", "cpu.limit",
-    "process.count", "fs.used",
+    "mem.working_set",
+    "mem.limit",
+    "mem.rss",
+    "mem.cache",
+    "fd.open",
+    "thread.count",
+    "ready",
+    "cpu.limit",
+    "process.count",
+    "fs.used",
 ];
 const COUNTERS: [&str; 10] = [
-    "mem.limit_hits", "mem.major_faults", "cpu.time", "cpu.periods", "cpu.throttled_periods", "net.rx_errors",
-    "cpu.throttled_time", "oom.events", "net.rx_dropped", "restart.count",
+    "mem.limit_hits",
+    "mem.major_faults",
+    "cpu.time",
+    "cpu.periods",
+    "cpu.throttled_periods",
+    "net.rx_errors",
+    "cpu.throttled_time",
+    "oom.events",
+    "net.rx_dropped",
+    "restart.count",
 ];
 
 fn spec(catalogue: &Catalogue) -> FeatureSpec {
@@ -51,7 +67,8 @@ fn spec(catalogue: &Catalogue) -> FeatureSpec {
 
 /// Fills a lake with `entities` × 20 series of one day's scrapes for `days`, and compacts it.
 fn fill(dir: &Path, entities: usize, days: i64, catalogue: &Catalogue) -> u64 {
-    let writer = LakeWriter::open(dir, LakeOptions { max_series: 4_000_000, ..LakeOptions::default() }).expect("a lake");
+    let writer =
+        LakeWriter::open(dir, LakeOptions { max_series: 4_000_000, ..LakeOptions::default() }).expect("a lake");
     let mut total = 0;
     for day in 0..days {
         let mut rows: Vec<(LakeRow, i64)> = Vec::new();
@@ -188,7 +205,12 @@ fn main() {
     println!("| scan, tiles, features | 1 | {own:.2} | {:.1} | – |", rate(own));
     println!("| decoding of the same columns alone | 1 | {bare:.2} | {:.1} | {:.2} |", rate(bare), bare / own);
     for (peer, time, text) in &peers {
-        println!("| {peer} ({}) | 2 | {time:.2} | {:.1} | {:.1} |", text.split(' ').next().unwrap_or(""), rate(*time), time / own);
+        println!(
+            "| {peer} ({}) | 2 | {time:.2} | {:.1} | {:.1} |",
+            text.split(' ').next().unwrap_or(""),
+            rate(*time),
+            time / own
+        );
     }
 }
 

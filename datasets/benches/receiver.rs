@@ -188,7 +188,8 @@ fn main() {
     let (mut child, url) = start(&dir);
     let id = child.id().to_string();
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().expect("a runtime");
     let requests = bodies.len();
     let bodies = Arc::new(bodies.into_iter().map(bytes::Bytes::from).collect::<Vec<_>>());
     let (sent_before, received_before) = (processor("self"), processor(&id));
@@ -252,7 +253,11 @@ fn main() {
     );
     println!("| what | figure |\n|---|---|");
     println!("| acknowledged after fsync, wall clock | {:.2} million samples/s |", total as f64 / wall / 1e6);
-    println!("| receiver's processor time | {:.2} µs a sample, {:.2} million samples/s per core |", receiver / total as f64 * 1e6, total as f64 / receiver / 1e6);
+    println!(
+        "| receiver's processor time | {:.2} µs a sample, {:.2} million samples/s per core |",
+        receiver / total as f64 * 1e6,
+        total as f64 / receiver / 1e6
+    );
     println!("| sender's processor time | {:.2} µs a sample |", sender / total as f64 * 1e6);
     println!("| cores busy | {:.2} receiver, {:.2} sender |", receiver / wall, sender / wall);
 }

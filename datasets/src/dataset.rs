@@ -19,8 +19,8 @@ use crate::error::{DatasetError, Result};
 use crate::manifest::Manifest;
 use crate::parquet_file;
 
-pub(crate) use describe::{explanation, missing_share};
 pub use describe::{Audit, Description, EventSample, OverTime, SplitDescription};
+pub(crate) use describe::{explanation, missing_share};
 pub use verify::VerifyReport;
 
 /// A complete data set; its files were found with the sizes of the manifest.

@@ -19,6 +19,8 @@ mod commit;
 mod compact;
 mod disk;
 mod event_file;
+#[cfg(test)]
+mod faults;
 mod flush;
 mod log;
 mod part;
@@ -29,8 +31,6 @@ mod scan;
 mod tables;
 mod tile_file;
 mod writer;
-#[cfg(test)]
-mod faults;
 
 use std::path::{Path, PathBuf};
 

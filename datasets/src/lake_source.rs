@@ -13,7 +13,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use features::spec::FlatSource;
-use features::{Catalogue, EntityHistory, EntityKind, EntityTiles, FeatureSpec, MetricId, Tile, TileBuilder, TileKernel};
+use features::{
+    Catalogue, EntityHistory, EntityKind, EntityTiles, FeatureSpec, MetricId, Tile, TileBuilder, TileKernel,
+};
 
 pub use config::{CutConfig, FeatureConfig, LabelConfig, LakeBuildConfig, NoticeSource, OTHER, SplitConfig};
 use context::Context;
@@ -282,8 +284,15 @@ impl Entity {
                 Some(built) => built.clone(),
                 None => {
                     let span = incarnation_span(&lives, incarnation);
-                    let built =
-                        Arc::new(build_tiles(kernel, &row.key, &series, featured, (incarnation, span), self.raw_from, part_of)?);
+                    let built = Arc::new(build_tiles(
+                        kernel,
+                        &row.key,
+                        &series,
+                        featured,
+                        (incarnation, span),
+                        self.raw_from,
+                        part_of,
+                    )?);
                     tiles.insert(incarnation, built.clone());
                     built
                 }

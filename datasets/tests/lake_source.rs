@@ -324,7 +324,8 @@ fn a_lake_keeps_a_table_of_its_failures() {
     refresh_events(&lake, START + 50 * HOURS).unwrap();
     let opened = Lake::open(&lake).unwrap();
     opened.verify(&Silent).unwrap();
-    let files = opened.snapshot().files.iter().filter(|file| file.kind == "container" && file.path.starts_with("events"));
+    let files =
+        opened.snapshot().files.iter().filter(|file| file.kind == "container" && file.path.starts_with("events"));
     assert_eq!(files.count(), 1, "told anew, not told twice");
     let events = events_of(&opened, EntityKind::Container).unwrap();
     assert!(events.iter().all(|event| event.t_low <= event.t_high && !event.evidence.is_empty()));
@@ -342,8 +343,7 @@ fn a_night_scores_who_is_alive_with_the_columns_of_training() {
     let dataset = Dataset::open(&out).unwrap();
     let trained = dataset.rows().unwrap();
     let moment = START - START.rem_euclid(HOURS) + 12 * HOURS;
-    let night =
-        rows_at(&lake, EntityKind::Container, dataset.spec(), dataset.causes(), Some(moment)).unwrap();
+    let night = rows_at(&lake, EntityKind::Container, dataset.spec(), dataset.causes(), Some(moment)).unwrap();
     let mut compared = 0;
     for row in 0..night.rows.rows() {
         let entity = &night.rows.entities()[row];
@@ -437,8 +437,10 @@ mod sql {
         assert_eq!(rows, named);
         let counted = Lake::open(&lake).unwrap().status().unwrap().rows;
         assert_eq!(ask(&sources, "select count(*) as n from samples").await.unwrap()[1], counted.to_string());
-        let scrapes =
-            ask(&sources, "select count(*) as n from samples_named where key = 'shop/gone-88888bbbb8-iiiii/app' and metric = 'mem.limit'");
+        let scrapes = ask(
+            &sources,
+            "select count(*) as n from samples_named where key = 'shop/gone-88888bbbb8-iiiii/app' and metric = 'mem.limit'",
+        );
         assert_eq!(scrapes.await.unwrap()[1], (26 * 120).to_string());
     }
 

@@ -113,9 +113,8 @@ impl Told {
     fn settle(&mut self) {
         let breaks = &self.breaks;
         let before = self.failures.len();
-        self.failures.retain(|event| {
-            !breaks.iter().any(|planned| event.t_low < planned.t_high && planned.t_low < event.t_high)
-        });
+        self.failures
+            .retain(|event| !breaks.iter().any(|planned| event.t_low < planned.t_high && planned.t_low < event.t_high));
         self.ambiguous += (before - self.failures.len()) as u64;
         self.failures.sort_by(|a, b| (a.t_high, a.t_low, &a.cause).cmp(&(b.t_high, b.t_low, &b.cause)));
         self.breaks.sort_by_key(|planned| (planned.t_high, planned.t_low));
@@ -211,10 +210,8 @@ pub fn container_failures(entity: &str, catalogue: &Catalogue, samples: &[Sample
             (run[0].metric(), run.iter().map(Sample::time).collect(), run.iter().map(value).collect())
         })
         .collect();
-    let traces: Vec<Trace<'_>> = columns
-        .iter()
-        .map(|(metric, times, values)| Trace { metric: *metric, part: "", times, values })
-        .collect();
+    let traces: Vec<Trace<'_>> =
+        columns.iter().map(|(metric, times, values)| Trace { metric: *metric, part: "", times, values }).collect();
     let subject = Subject { kind: EntityKind::Container, key: entity, traces: &traces, seen: &[], notices: &[] };
     Ok(extract(&EventRules::shipped(), catalogue, &subject)?.failures)
 }

@@ -95,7 +95,8 @@ fn restarts_mean_what_the_last_reason_says() {
 fn an_exit_code_decides_where_the_reason_does_not() {
     let crashed = restart(1.0).with("terminated.exit_code", "", &[(3, 137.0)]);
     assert_eq!(crashed.causes(EntityKind::Container), ["container_crash"]);
-    let lied = restart(1.0).state("terminated.reason", "", "Completed", &[3]).with("terminated.exit_code", "", &[(3, 2.0)]);
+    let lied =
+        restart(1.0).state("terminated.reason", "", "Completed", &[3]).with("terminated.exit_code", "", &[(3, 2.0)]);
     assert_eq!(lied.causes(EntityKind::Container), ["container_crash"]);
     let node_saw_it = restart(1.0).with("oom.events", "", &[(2, 4.0), (3, 5.0)]);
     assert_eq!(node_saw_it.causes(EntityKind::Container), ["container_oom"]);
@@ -141,18 +142,19 @@ fn failed_liveness_probes_before_a_restart_are_the_cause() {
     };
     assert_eq!(probes(3.0).causes(EntityKind::Container), ["probe_kill"]);
     assert_eq!(probes(2.0).causes(EntityKind::Container), ["container_crash"]);
-    let ready = restart(1.0)
-        .state("terminated.reason", "", "Error", &[3])
-        .with("probe.count", "probe_type=Readiness,result=failed", &[(0, 0.0), (2, 9.0)]);
+    let ready = restart(1.0).state("terminated.reason", "", "Error", &[3]).with(
+        "probe.count",
+        "probe_type=Readiness,result=failed",
+        &[(0, 0.0), (2, 9.0)],
+    );
     assert_eq!(ready.causes(EntityKind::Container), ["container_crash"]);
 }
 
 #[test]
 fn episodes_closer_than_ten_minutes_are_one() {
     let scrapes: Vec<(i64, f64)> = (0..100).map(|scrape| (scrape, 0.0)).collect();
-    let looping = |at: &[i64]| {
-        shown().with("restart.count", "", &scrapes).state("waiting.reason", "", "CrashLoopBackOff", at)
-    };
+    let looping =
+        |at: &[i64]| shown().with("restart.count", "", &scrapes).state("waiting.reason", "", "CrashLoopBackOff", at);
     // 10 minutes are 20 scrapes.
     assert_eq!(looping(&[5, 6, 20, 21]).causes(EntityKind::Container), ["crash_loop"]);
     assert_eq!(looping(&[5, 6, 40, 41]).causes(EntityKind::Container), ["crash_loop", "crash_loop"]);
@@ -164,9 +166,8 @@ fn episodes_closer_than_ten_minutes_are_one() {
 #[test]
 fn an_image_must_be_missing_at_two_scrapes_in_a_row() {
     let scrapes: Vec<(i64, f64)> = (0..20).map(|scrape| (scrape, 0.0)).collect();
-    let pulling = |at: &[i64]| {
-        shown().with("restart.count", "", &scrapes).state("waiting.reason", "", "ImagePullBackOff", at)
-    };
+    let pulling =
+        |at: &[i64]| shown().with("restart.count", "", &scrapes).state("waiting.reason", "", "ImagePullBackOff", at);
     assert_eq!(pulling(&[5, 6]).causes(EntityKind::Container), ["image_pull"]);
     assert!(pulling(&[5, 7]).causes(EntityKind::Container).is_empty());
 }
@@ -225,9 +226,11 @@ fn a_boot_time_that_jumps_is_a_reboot_and_one_that_wobbles_is_not() {
 
 #[test]
 fn disks_fail_once_however_many_signs_there_are() {
-    let both = shown()
-        .with("fs.readonly", "mountpoint=/var", &[(0, 0.0), (5, 1.0)])
-        .with("kernel.problem_active", "reason=FilesystemIsReadOnly,type=ReadonlyFilesystem", &[(0, 0.0), (6, 1.0)]);
+    let both = shown().with("fs.readonly", "mountpoint=/var", &[(0, 0.0), (5, 1.0)]).with(
+        "kernel.problem_active",
+        "reason=FilesystemIsReadOnly,type=ReadonlyFilesystem",
+        &[(0, 0.0), (6, 1.0)],
+    );
     let told = both.tell(EntityKind::Node, &[]);
     assert_eq!(told.failures.len(), 1);
     assert_eq!(told.failures[0].cause(), "disk_fail");
@@ -237,9 +240,11 @@ fn disks_fail_once_however_many_signs_there_are() {
     }
     let smart = shown().with("disk.smart.healthy", "disk=a", &[(0, 1.0), (1, 0.0)]);
     assert_eq!(smart.causes(EntityKind::Node), ["disk_fail"]);
-    let array = shown()
-        .with("raid.disks_active", "device=md0", &[(0, 4.0), (1, 3.0)])
-        .with("raid.disks_required", "device=md0", &[(0, 4.0), (1, 4.0)]);
+    let array = shown().with("raid.disks_active", "device=md0", &[(0, 4.0), (1, 3.0)]).with(
+        "raid.disks_required",
+        "device=md0",
+        &[(0, 4.0), (1, 4.0)],
+    );
     assert_eq!(array.causes(EntityKind::Node), ["disk_fail"]);
     assert!(shown().with("fs.readonly", "mountpoint=/", &[(0, 1.0), (1, 1.0)]).causes(EntityKind::Node).is_empty());
 }
@@ -273,9 +278,11 @@ fn a_machine_that_goes_off_has_failed_unless_somebody_meant_it() {
 fn a_start_on_another_host_is_high_availability_at_work() {
     let first = seconds(at(0) - 3_600_000);
     let boot = |shown: Shown| shown.with("boot.time", "", &[(0, first), (2, first), (3, seconds(at(2) + 9000))]);
-    let moved = boot(shown())
-        .with("vm.info", "cluster_name=c,ds_name=d,host_name=esx-1", &[(0, 1.0), (2, 1.0)])
-        .with("vm.info", "cluster_name=c,ds_name=d,host_name=esx-2", &[(3, 1.0)]);
+    let moved = boot(shown()).with("vm.info", "cluster_name=c,ds_name=d,host_name=esx-1", &[(0, 1.0), (2, 1.0)]).with(
+        "vm.info",
+        "cluster_name=c,ds_name=d,host_name=esx-2",
+        &[(3, 1.0)],
+    );
     let told = moved.tell(EntityKind::Vm, &[]);
     assert_eq!(told.failures[0].cause(), "ha_restart");
     assert!(told.failures[0].evidence().contains("esx-1 -> esx-2"), "{}", told.failures[0].evidence());
@@ -316,9 +323,11 @@ fn docker_says_itself_what_happened() {
     assert!(notice::docker(r#"{"Type":"container","Action":"die","Actor":{"Attributes":{"name":"a"}}}"#).is_err());
 
     // The same end, polled: told once, by the engine's word.
-    let polled = shown()
-        .with("terminated.time", "", &[(2, 0.0), (4, seconds(at(3)))])
-        .with("terminated.exit_code", "", &[(2, 0.0), (4, 1.0)]);
+    let polled = shown().with("terminated.time", "", &[(2, 0.0), (4, seconds(at(3)))]).with(
+        "terminated.exit_code",
+        "",
+        &[(2, 0.0), (4, 1.0)],
+    );
     assert_eq!(polled.causes(EntityKind::DockerContainer), ["docker_exit"]);
     assert_eq!(polled.tell(EntityKind::DockerContainer, &[died]).failures.len(), 1);
 }

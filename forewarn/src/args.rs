@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use model::DeviceChoice;
 
-#[cfg(feature = "data")]
-pub(crate) use lake::{LakeAction, LakeArgs, MetricsAction, MetricsArgs};
 #[cfg(feature = "ingest")]
 pub(crate) use lake::{FileFormat, FilesArgs, IngestArgs, IngestFrom, ListenArgs, PullArgs};
+#[cfg(feature = "data")]
+pub(crate) use lake::{LakeAction, LakeArgs, MetricsAction, MetricsArgs};
 #[cfg(feature = "sql")]
 pub(crate) use lake::{SqlArgs, SqlFormat};
 

@@ -9,7 +9,8 @@ use anyhow::Context;
 use datasets::ingest::files::{FileKind, FileTarget, TablePlan, import};
 use datasets::ingest::prometheus::Mode;
 use datasets::ingest::{
-    Auth, Endpoint, HistoryOptions, HistoryReport, Listeners, Pipeline, ReceiverOptions, now, prometheus, serve, victoria,
+    Auth, Endpoint, HistoryOptions, HistoryReport, Listeners, Pipeline, ReceiverOptions, now, prometheus, serve,
+    victoria,
 };
 use datasets::lake::CompactOptions;
 use datasets::{LakeOptions, LakeWriter};
@@ -58,7 +59,8 @@ fn listen(args: ListenArgs) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let stats = runtime.block_on(async {
         let listeners = Listeners { http: Some(bind(http).await?), otlp: bind_some(args.otlp).await? };
-        for (what, listener) in [("remote write, OTLP over HTTP", &listeners.http), ("OTLP over gRPC", &listeners.otlp)] {
+        for (what, listener) in [("remote write, OTLP over HTTP", &listeners.http), ("OTLP over gRPC", &listeners.otlp)]
+        {
             if let Some(listener) = listener {
                 println!("listening on {} ({what})", listener.local_addr()?);
             }

@@ -1,8 +1,8 @@
 //! `forewarn lake`: status, compact, prune, verify, migrate.
 
 use datasets::Lake;
-use datasets::lake_source::refresh_events;
 use datasets::lake::{CompactOptions, LakeStatus, compact, migrate, prune};
+use datasets::lake_source::refresh_events;
 use features::Catalogue;
 
 use crate::args::{LakeAction, LakeArgs};
@@ -85,10 +85,12 @@ pub(crate) fn run(args: LakeArgs) -> anyhow::Result<()> {
 }
 
 fn print_status(name: &str, status: &LakeStatus) {
-    let moment = |time: i64| {
-        chrono::DateTime::from_timestamp_millis(time).map_or_else(|| time.to_string(), |t| t.to_rfc3339())
-    };
-    println!("{name}: commit {}, {} rows, {} series, {} bytes", status.commit, status.rows, status.series, status.bytes);
+    let moment =
+        |time: i64| chrono::DateTime::from_timestamp_millis(time).map_or_else(|| time.to_string(), |t| t.to_rfc3339());
+    println!(
+        "{name}: commit {}, {} rows, {} series, {} bytes",
+        status.commit, status.rows, status.series, status.bytes
+    );
     if let Some((first, last)) = status.times {
         println!("  from {} to {}", moment(first), moment(last));
     }

@@ -3,9 +3,9 @@
 use features::Catalogue;
 use features::mapping::{MappingSet, MetricOverview, overview};
 
-use crate::args::MetricsArgs;
 #[cfg(feature = "ingest")]
 use crate::args::MetricsAction;
+use crate::args::MetricsArgs;
 use crate::exit::usage;
 
 pub(crate) fn run(args: MetricsArgs) -> anyhow::Result<()> {

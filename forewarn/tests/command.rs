@@ -27,12 +27,27 @@ fn help_names_every_subcommand_and_the_exit_codes() {
     let output = forewarn(&["--help"]);
     assert!(output.status.success());
     let help = String::from_utf8_lossy(&output.stdout);
-    for word in
-        ["demo", "ingest", "lake", "metrics", "sql", "dataset", "train", "evaluate", "score", "serve", "predict", "device", "Exit codes", "75 try again"]
-    {
+    for word in [
+        "demo",
+        "ingest",
+        "lake",
+        "metrics",
+        "sql",
+        "dataset",
+        "train",
+        "evaluate",
+        "score",
+        "serve",
+        "predict",
+        "device",
+        "Exit codes",
+        "75 try again",
+    ] {
         assert!(help.contains(word), "{word} is not in: {help}");
     }
-    for command in ["demo", "ingest", "lake", "metrics", "sql", "train", "evaluate", "score", "serve", "predict", "device"] {
+    for command in
+        ["demo", "ingest", "lake", "metrics", "sql", "train", "evaluate", "score", "serve", "predict", "device"]
+    {
         let help = forewarn(&[command, "--help"]);
         assert!(help.status.success() && help.stdout.len() > 200, "{command}");
     }

@@ -116,8 +116,9 @@ fn from_an_export_to_tonights_risks() {
     std::fs::write(at("features.toml"), FEATURES).unwrap();
     let (lake, dataset, bundle) = (at("lake"), at("dataset"), at("bundle"));
 
-    let import = ["ingest", "files", "--format", "victoria", "--lake", text(&lake), text(&at("export.jsonl")), "--json"]
-        .map(str::to_owned);
+    let import =
+        ["ingest", "files", "--format", "victoria", "--lake", text(&lake), text(&at("export.jsonl")), "--json"]
+            .map(str::to_owned);
     let import: Vec<&str> = import.iter().map(String::as_str).collect();
     let first = json(&import);
     assert!(first["rows"].as_u64().unwrap() > 0, "{first}");
@@ -151,13 +152,20 @@ fn from_an_export_to_tonights_risks() {
 
     forewarn(&["train", "--dataset", text(&dataset), "--model", "cox", "--out", text(&bundle), "--device", "cpu"]);
     let scores = at("scores");
-    let night =
-        ["score", "--lake", text(&lake), "--bundle", text(&bundle), "--out", text(&scores), "--device", "cpu"];
+    let night = ["score", "--lake", text(&lake), "--bundle", text(&bundle), "--out", text(&scores), "--device", "cpu"];
     forewarn(&night);
     forewarn(&night);
     let ranked = forewarn(&[
-        "evaluate", "--dataset", text(&dataset), "--bundle", text(&bundle), "--out", text(&at("judged")), "--device",
-        "cpu", "--json",
+        "evaluate",
+        "--dataset",
+        text(&dataset),
+        "--bundle",
+        text(&bundle),
+        "--out",
+        text(&at("judged")),
+        "--device",
+        "cpu",
+        "--json",
     ]);
     let ranked: serde_json::Value = serde_json::from_str(&ranked).unwrap();
     assert!(ranked.is_object());

@@ -44,8 +44,19 @@ fn its_bundle_scores_its_data_set_as_it_did() {
     let folder = tempfile::tempdir().unwrap();
     let scores = folder.path().join("scores");
     let (dataset, bundle) = (fixture("dataset"), fixture("weibull"));
-    let arguments =
-        ["score", "--dataset", text(&dataset), "--bundle", text(&bundle), "--out", text(&scores), "--as-of", "all", "--device", "cpu"];
+    let arguments = [
+        "score",
+        "--dataset",
+        text(&dataset),
+        "--bundle",
+        text(&bundle),
+        "--out",
+        text(&scores),
+        "--as-of",
+        "all",
+        "--device",
+        "cpu",
+    ];
     forewarn(&arguments);
     let file = walk(&scores).into_iter().find(|path| path.extension().is_some_and(|e| e == "parquet")).unwrap();
     let (then, now) = (table(&fixture("scores.parquet")), table(&file));
@@ -58,14 +69,22 @@ fn its_bundle_scores_its_data_set_as_it_did() {
             DataType::Float64 => {
                 let pairs = before.as_primitive::<Float64Type>().iter().zip(column.as_primitive::<Float64Type>());
                 for (a, b) in pairs {
-                    assert!((a.unwrap_or(0.0) - b.unwrap_or(0.0)).abs() <= 1e-9, "{}: {a:?} then, {b:?} now", field.name());
+                    assert!(
+                        (a.unwrap_or(0.0) - b.unwrap_or(0.0)).abs() <= 1e-9,
+                        "{}: {a:?} then, {b:?} now",
+                        field.name()
+                    );
                     compared += 1;
                 }
             }
             DataType::Float32 => {
                 let pairs = before.as_primitive::<Float32Type>().iter().zip(column.as_primitive::<Float32Type>());
                 for (a, b) in pairs {
-                    assert!((a.unwrap_or(0.0) - b.unwrap_or(0.0)).abs() <= 1e-6, "{}: {a:?} then, {b:?} now", field.name());
+                    assert!(
+                        (a.unwrap_or(0.0) - b.unwrap_or(0.0)).abs() <= 1e-6,
+                        "{}: {a:?} then, {b:?} now",
+                        field.name()
+                    );
                     compared += 1;
                 }
             }

@@ -94,7 +94,8 @@ fn watch(counts: &mut WatchCounts, history: &EntityHistory, allowed: i64) {
     counts.until = counts.until.max(until);
     counts.total += until - from;
     counts.joined_late += u64::from(history.born.is_some_and(|born| born < from));
-    let lengths = history.gaps.iter().map(|&(last, next)| next.min(until) - last.max(from)).filter(|&length| length > 0);
+    let lengths =
+        history.gaps.iter().map(|&(last, next)| next.min(until) - last.max(from)).filter(|&length| length > 0);
     let mut any = false;
     for length in lengths {
         any = true;

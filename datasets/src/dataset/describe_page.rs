@@ -42,7 +42,10 @@ impl Description {
         writeln!(out, "<h2>Failures</h2>")?;
         two_columns(out, "Cause", "Failures", &counts.events_by_cause, None)?;
         out.push_str(&self.failures_figure(manifest));
-        writeln!(out, "<h2>Censoring</h2>\n<p>A row that no failure ended is no negative: it says how long the entity was seen alive.</p>")?;
+        writeln!(
+            out,
+            "<h2>Censoring</h2>\n<p>A row that no failure ended is no negative: it says how long the entity was seen alive.</p>"
+        )?;
         two_columns(out, "Reason", "Rows", &counts.rows_by_censor_reason, Some(&explanation))?;
         two_columns(out, "Left out, by rule", "Cuts or records", &counts.excluded, None)?;
         out.push_str(&self.survival_figure());
@@ -52,8 +55,12 @@ impl Description {
     }
 
     fn parts(&self, out: &mut String) -> std::fmt::Result {
-        writeln!(out, "<h2>Parts</h2>\n<div class=\"scroll\"><table class=\"plain\"><thead><tr><th>Part</th><th>Rows</th><th>Failures</th><th>Entities</th><th>Groups</th>")?;
-        let horizons: Vec<f64> = self.splits.first().map_or(Vec::new(), |part| part.within.iter().map(|w| w.0).collect());
+        writeln!(
+            out,
+            "<h2>Parts</h2>\n<div class=\"scroll\"><table class=\"plain\"><thead><tr><th>Part</th><th>Rows</th><th>Failures</th><th>Entities</th><th>Groups</th>"
+        )?;
+        let horizons: Vec<f64> =
+            self.splits.first().map_or(Vec::new(), |part| part.within.iter().map(|w| w.0).collect());
         for horizon in &horizons {
             writeln!(out, "<th>Failed / alive at {} {}</th>", short(*horizon), text(&self.unit))?;
         }
@@ -79,7 +86,9 @@ impl Description {
     #[expect(clippy::cast_precision_loss, reason = "counts and spans of a picture")]
     fn failures_figure(&self, manifest: &Manifest) -> String {
         const TITLE: &str = "Failures over time";
-        let Some(OverTime { from, step, causes }) = &self.over_time else { return absent(TITLE, "there is no failure") };
+        let Some(OverTime { from, step, causes }) = &self.over_time else {
+            return absent(TITLE, "there is no failure");
+        };
         let per_unit = manifest.spec.time.ticks_per_unit as f64;
         let mut named: Vec<(&String, &Vec<u64>)> = causes.iter().collect();
         named.sort_by_key(|(_, counts)| std::cmp::Reverse(counts.iter().sum::<u64>()));
@@ -145,7 +154,9 @@ impl Description {
             .iter()
             .enumerate()
             // Lengths sort as they stand, not as words.
-            .map(|(place, &(bound, n))| (format!("{:02}. up to {} {}", place + 1, short(bound as f64 / per_unit), self.unit), n))
+            .map(|(place, &(bound, n))| {
+                (format!("{:02}. up to {} {}", place + 1, short(bound as f64 / per_unit), self.unit), n)
+            })
             .collect();
         two_columns(out, "Length", "Gaps", &lengths, None)?;
         writeln!(
@@ -160,11 +171,19 @@ impl Description {
     fn columns(&self, out: &mut String) -> std::fmt::Result {
         let mut missing: Vec<&(String, f64)> = self.missing.iter().filter(|(_, share)| *share > 0.0).collect();
         missing.sort_by(|a, b| b.1.total_cmp(&a.1));
-        writeln!(out, "<h2>Columns</h2>\n<p>{} of {} columns and channels miss values.</p>", missing.len(), self.missing.len())?;
+        writeln!(
+            out,
+            "<h2>Columns</h2>\n<p>{} of {} columns and channels miss values.</p>",
+            missing.len(),
+            self.missing.len()
+        )?;
         if missing.is_empty() {
             return Ok(());
         }
-        writeln!(out, "<div class=\"scroll\"><table class=\"plain\"><thead><tr><th>Column</th><th>Not observed</th></tr></thead><tbody>")?;
+        writeln!(
+            out,
+            "<div class=\"scroll\"><table class=\"plain\"><thead><tr><th>Column</th><th>Not observed</th></tr></thead><tbody>"
+        )?;
         for (name, share) in missing.iter().take(COLUMNS) {
             writeln!(out, "<tr><th>{}</th><td>{}</td></tr>", text(name), small_percent(*share))?;
         }
@@ -207,7 +226,10 @@ fn two_columns(
         return Ok(());
     }
     let third = if words.is_some() { "<th>What it says</th>" } else { "" };
-    writeln!(out, "<div class=\"scroll\"><table class=\"plain\"><thead><tr><th>{what}</th><th>{of}</th>{third}</tr></thead><tbody>")?;
+    writeln!(
+        out,
+        "<div class=\"scroll\"><table class=\"plain\"><thead><tr><th>{what}</th><th>{of}</th>{third}</tr></thead><tbody>"
+    )?;
     for (name, n) in counts {
         let third = words.map_or_else(String::new, |words| format!("<td>{}</td>", text(words(name))));
         writeln!(out, "<tr><th>{}</th><td>{}</td>{third}</tr>", text(name), whole(*n))?;

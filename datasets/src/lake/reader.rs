@@ -143,7 +143,13 @@ impl Lake {
         files.sort_by_key(|file| file.times);
         let mut tiles: HashMap<u32, Vec<(i64, Tile)>> = HashMap::new();
         for file in files {
-            tile_file::read(&self.dir.join(&file.path), entities, wanted, catalogue, &mut |(_, _, series, number, tile)| {
+            tile_file::read(&self.dir.join(&file.path), entities, wanted, catalogue, &mut |(
+                _,
+                _,
+                series,
+                number,
+                tile,
+            )| {
                 tiles.entry(series).or_default().push((number, tile));
             })?;
         }

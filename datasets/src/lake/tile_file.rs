@@ -6,7 +6,9 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, RecordBatch, UInt8Array, UInt16Array, UInt32Array};
+use arrow::array::{
+    ArrayRef, AsArray, Float64Array, Int32Array, Int64Array, RecordBatch, UInt8Array, UInt16Array, UInt32Array,
+};
 use arrow::datatypes::{
     DataType, Field, Float64Type, Int32Type, Int64Type, Schema, SchemaRef, TimestampMillisecondType, UInt8Type,
     UInt16Type, UInt32Type,
@@ -183,11 +185,8 @@ pub(super) fn read(
     };
     let groups = builder.metadata().row_groups().iter().enumerate();
     let groups: Vec<usize> = groups.filter(|(_, group)| inside(group)).map(|(at, _)| at).collect();
-    let reader = builder
-        .with_row_groups(groups)
-        .with_batch_size(BATCH)
-        .build()
-        .map_err(|error| problem(error.to_string()))?;
+    let reader =
+        builder.with_row_groups(groups).with_batch_size(BATCH).build().map_err(|error| problem(error.to_string()))?;
     for batch in reader {
         let batch = batch.map_err(|error| problem(error.to_string()))?;
         let whole = |at: usize| batch.column(at).as_primitive::<Int64Type>().values().to_vec();

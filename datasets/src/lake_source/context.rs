@@ -8,8 +8,8 @@ use features::event::{EventRules, Notice, Subject, Trace, extract};
 use features::{Catalogue, EntityKind, FailureEvent};
 use serde::Deserialize;
 
-use super::each_entity;
 use super::config::{LabelConfig, NoticeSource};
+use super::each_entity;
 use crate::error::{DatasetError, Result};
 use crate::lake::{Lake, Scan};
 use crate::source::Input;
@@ -126,13 +126,11 @@ impl Context {
         }
         let rules = self.rules.clone().unwrap_or_else(EventRules::shipped);
         let named = |id: &str| catalogue.id(id).map_err(DatasetError::feature("the lake's metrics"));
-        let of_pods = [
-            "phase", "status.reason", "disruption.reason", "deletion.time", "created.time", "owner", "pod.info",
-        ];
+        let of_pods =
+            ["phase", "status.reason", "disruption.reason", "deletion.time", "created.time", "owner", "pod.info"];
         let wanted = of_pods.iter().map(|id| named(id)).collect::<Result<Vec<_>>>()?;
-        let scan = |entities| {
-            Scan { entities, times: i64::MIN..until, ..Scan::all(EntityKind::Pod) }.with_metrics(&wanted)
-        };
+        let scan =
+            |entities| Scan { entities, times: i64::MIN..until, ..Scan::all(EntityKind::Pod) }.with_metrics(&wanted);
         each_entity(lake, EntityKind::Pod, &scan, &mut |entity| {
             let row = &lake.tables().entities()[usize::try_from(entity.id).unwrap_or(0)];
             let mut incarnations: BTreeMap<&str, Vec<Trace<'_>>> = BTreeMap::new();
@@ -157,9 +155,8 @@ impl Context {
             Ok(())
         })?;
         let cordoned = [named("node.cordoned")?];
-        let scan = |entities| {
-            Scan { entities, times: i64::MIN..until, ..Scan::all(EntityKind::Node) }.with_metrics(&cordoned)
-        };
+        let scan =
+            |entities| Scan { entities, times: i64::MIN..until, ..Scan::all(EntityKind::Node) }.with_metrics(&cordoned);
         each_entity(lake, EntityKind::Node, &scan, &mut |entity| {
             let row = &lake.tables().entities()[usize::try_from(entity.id).unwrap_or(0)];
             let stretches = self.cordons.entry(row.key.clone()).or_default();
@@ -204,7 +201,8 @@ impl Context {
         }
         if let Some(pod) = pod {
             for (_, node) in &pod.nodes {
-                actions.extend(of(EntityKind::Node, node).into_iter().filter(|(time, _)| pod.node(*time) == Some(node)));
+                actions
+                    .extend(of(EntityKind::Node, node).into_iter().filter(|(time, _)| pod.node(*time) == Some(node)));
             }
         }
         actions.sort();

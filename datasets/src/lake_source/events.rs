@@ -25,8 +25,7 @@ pub fn events_of(lake: &Lake, kind: EntityKind) -> Result<Vec<StoredEvent>> {
     let mut context = Context::default();
     context.read_lake(lake, kind, watch.until, &catalogue)?;
     let metrics = features::event::metrics(&catalogue);
-    let scan =
-        |entities| Scan { entities, times: i64::MIN..watch.until, ..Scan::all(kind) }.with_metrics(&metrics);
+    let scan = |entities| Scan { entities, times: i64::MIN..watch.until, ..Scan::all(kind) }.with_metrics(&metrics);
     let mut events = Vec::new();
     let mut skipped = BTreeMap::new();
     each_entity(lake, kind, &scan, &mut |entity| {

@@ -286,7 +286,8 @@ fn end(
         _ if drained => CensorReason::Drain,
         _ if pod.deleted || pod.disruption.as_deref() == Some("DeletionByPodGC") => {
             let owner = pod.owner.as_ref().map_or("", |(_, name)| name);
-            match pod.workload(key).map(|workload| context.after(&workload, owner, last, rules.ends.replaced_within.0)) {
+            match pod.workload(key).map(|workload| context.after(&workload, owner, last, rules.ends.replaced_within.0))
+            {
                 Some(After::Revision) => CensorReason::Rollout,
                 Some(After::Nothing) => CensorReason::ScaleDown,
                 Some(After::Replaced) | None => CensorReason::PlannedEnd,

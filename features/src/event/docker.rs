@@ -24,8 +24,7 @@ pub(super) fn tell(
                 continue;
             }
             let end = super::milliseconds(step.after);
-            let (t_low, t_high) =
-                if end > step.low && end <= step.high { (end, end) } else { (step.low, step.high) };
+            let (t_low, t_high) = if end > step.low && end <= step.high { (end, end) } else { (step.low, step.high) };
             let exit = traces.one("terminated.exit_code").and_then(|trace| trace.at(step.high)).unwrap_or(0.0);
             let killed = traces.one("oom.killed").and_then(|trace| trace.at(step.high)).is_some_and(|v| v >= 0.5);
             let evidence = format!("finished_at {end}, exit code {exit}, OOMKilled {killed}");
@@ -64,9 +63,8 @@ fn engine(rules: &EventRules, key: &str, notices: &[Notice], told: &mut Told) ->
             Happening::OutOfMemory => told.failure(key, "docker_oom", time, time, notice.text())?,
             Happening::Unhealthy => told.failure(key, "docker_unhealthy", time, time, notice.text())?,
             Happening::Died(exit) => {
-                let asked = before(time, rules.docker.planned_within.0, &|what| {
-                    matches!(what, Happening::ShutdownAsked(_))
-                });
+                let asked =
+                    before(time, rules.docker.planned_within.0, &|what| matches!(what, Happening::ShutdownAsked(_)));
                 let oom = before(time, rules.docker.oom_within.0, &|what| *what == Happening::OutOfMemory);
                 if oom {
                     continue;

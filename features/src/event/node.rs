@@ -76,9 +76,7 @@ fn disks(rules: &EventRules, key: &str, traces: Traces<'_>, told: &mut Told) -> 
     }
     for trace in traces.parts("disk.smart.healthy") {
         let broke = trace.steps().filter(|step| step.before >= 0.5 && step.after < 0.5);
-        signs.extend(
-            broke.map(|step| (step.low, step.high, format!("disk.smart.healthy{{{}}} 1 -> 0", trace.part))),
-        );
+        signs.extend(broke.map(|step| (step.low, step.high, format!("disk.smart.healthy{{{}}} 1 -> 0", trace.part))));
     }
     for active in traces.parts("raid.disks_active") {
         let required = traces.parts("raid.disks_required").find(|trace| trace.part == active.part);

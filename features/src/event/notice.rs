@@ -119,7 +119,9 @@ pub fn vcenter(line: &str, clock: &dyn Fn(&str) -> Option<i64>) -> Result<Option
     // An HA reset after a missing VMware Tools heartbeat is told in the message alone (KB 316525).
     let message = event.message.to_ascii_lowercase();
     let what = match event.event.as_str() {
-        "VmRestartedOnAlternateHostEvent" | "com.vmware.vc.ha.VmRestartedByHAEvent" | "VmDasBeingResetEvent"
+        "VmRestartedOnAlternateHostEvent"
+        | "com.vmware.vc.ha.VmRestartedByHAEvent"
+        | "VmDasBeingResetEvent"
         | "VmDasBeingResetWithScreenshotEvent" => Happening::HaRestart(text),
         _ if message.contains("vsphere ha") && (message.contains("restarted") || message.contains("reset")) => {
             Happening::HaRestart(text)

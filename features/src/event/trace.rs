@@ -158,7 +158,11 @@ impl<'a> Traces<'a> {
 
     /// The name of a state.
     pub(super) fn state(self, trace: &Trace<'_>, value: f64) -> Option<&'a str> {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "stored states are checked indices")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "stored states are checked indices"
+        )]
         let index = value as usize;
         self.catalogue.definition(trace.metric)?.states.get(index).map(String::as_str)
     }

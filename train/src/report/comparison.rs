@@ -2,8 +2,10 @@
 
 use survival::Interval;
 
-use datasets::page::number::{GAP, count, decimals, ends, fixed, p_value, paired_ends, percent, short, small_percent, time};
 use crate::evaluate::{Evaluation, ModelScores};
+use datasets::page::number::{
+    GAP, count, decimals, ends, fixed, p_value, paired_ends, percent, short, small_percent, time,
+};
 
 /// Which way a score improves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,9 +2,9 @@
 
 use survival::scores::calibration::ReliabilityTable;
 
+use crate::evaluate::{Evaluation, RiskGroup};
 use datasets::page::number::{count, percent, plural, small_percent, time};
 use datasets::page::{Layout, absent, figure};
-use crate::evaluate::{Evaluation, RiskGroup};
 use datasets::svg::{Axis, Look, Plot};
 
 const QUARTERS: [&str; 4] = ["lowest risk", "lower risk", "higher risk", "highest risk"];

@@ -4,9 +4,9 @@ use model::ModelKind;
 
 use super::comparison::median;
 use super::figures::{counts, horizons};
+use crate::evaluate::{Evaluation, LeadTimes};
 use datasets::page::number::{count, fixed, percent, short};
 use datasets::page::{Layout, absent, figure, gap, text};
-use crate::evaluate::{Evaluation, LeadTimes};
 use datasets::svg::{Axis, Look, Plot};
 
 /// Skill below this is drawn at the frame: early on, a quotient of two tiny scores would set the scale for all.

@@ -2,9 +2,9 @@
 
 use super::comparison::{Better, Cell, ScoreRow, best_classical, rows, score_name};
 use super::figures::counts;
-use datasets::page::number::{GAP, p_value, percent};
 use super::verdict::{difference_text, verdict};
 use crate::evaluate::Evaluation;
+use datasets::page::number::{GAP, p_value, percent};
 
 /// Columns of a terminal that also fits a mail and a commit message.
 const WIDTH: usize = 120;

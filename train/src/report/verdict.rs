@@ -1,8 +1,8 @@
 //! What the comparison comes to, in sentences.
 
 use super::comparison::{best_classical, lowest_brier, score_name};
-use datasets::page::number::{GAP, decimals, fixed, p_value, paired_ends, percent};
 use crate::evaluate::{Difference, Evaluation};
+use datasets::page::number::{GAP, decimals, fixed, p_value, paired_ends, percent};
 
 /// The first line of the report and the lines under it.
 #[derive(Debug, Clone)]
