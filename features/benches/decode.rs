@@ -1,8 +1,8 @@
 //! Bytes of a receiver to series handed over: one thread, plain clock.
 //!
-//! `cargo bench -p features --bench decode`. A request of remote write as a Prometheus sends it that scrapes
-//! node_exporters: 2,000 samples, one a series, ten labels each. The same request through `prost` (all of it decoded into
-//! owned strings) stands beside it; that both see the same series and points is asserted first.
+//! `cargo bench --workspace --bench decode`. A request of remote write as a Prometheus sends it that scrapes
+//! node_exporters: 2,000 samples, one a series, ten labels each. The same request through `prost` (all of it decoded
+//! into owned strings) stands beside it; that both see the same series and points is asserted first.
 
 use std::collections::HashSet;
 use std::hint::black_box;

@@ -1,6 +1,6 @@
 //! What a sample and a row cost: one thread, plain clock, equal outputs asserted first.
 //!
-//! `cargo bench -p features --bench online`
+//! `cargo bench --workspace --bench online`
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -67,6 +67,7 @@ fn spec(catalogue: &Catalogue) -> FeatureSpec {
         }
     }
     FeatureSpec {
+        mappings: Default::default(),
         kernel_version: KERNEL_VERSION,
         time: TimeAxis { unit: TimeUnit::Hours, ticks_per_unit: HOUR },
         tile: TILE,
@@ -223,7 +224,7 @@ fn live(kernel: &TileKernel) {
 
 /// The row of one entity: 20 metrics with 24 hours of tiles, and with 7 days where long windows are rolled up.
 fn rows(spec: &FeatureSpec, catalogue: &Catalogue, kernel: &TileKernel) {
-    let facts = Facts { born: Some(START), attributes: &BTreeMap::new(), failures: &[], causes: &[] };
+    let facts = Facts { born: Some(START), attributes: &BTreeMap::new(), failures: &[], shown: &[], causes: &[] };
     let tiles_of = |kernel: &TileKernel, days: usize| {
         let mut builder = TileBuilder::new(kernel, "bench");
         for definition in catalogue.definitions() {

@@ -17,14 +17,14 @@ mod wasm;
 use serde::{Deserialize, Serialize};
 use survival::CensorReason;
 
-use crate::catalogue::{Catalogue, MetricId, MetricKind};
+use crate::catalogue::{Catalogue, MetricDefinition, MetricId, MetricKind};
 use crate::entity::EntityKind;
 use crate::sample::{Reading, Sample};
 use crate::{FeatureError, Result};
 pub use notice::Notice;
 pub use rules::EventRules;
 pub use trace::Trace;
-use trace::Traces;
+use trace::{Born, Traces};
 
 /// A failure that happened in `(t_low, t_high]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,7 +32,14 @@ pub struct FailureEvent {
     cause: String,
     t_low: i64,
     t_high: i64,
+    /// Events written before this was kept have none; [`FailureEvent::shown_at`] is never before `t_high`.
+    #[serde(default = "not_kept")]
+    shown_at: i64,
     evidence: String,
+}
+
+fn not_kept() -> i64 {
+    i64::MIN
 }
 
 impl FailureEvent {
@@ -51,7 +58,14 @@ impl FailureEvent {
         if t_low > t_high {
             return Err(FeatureError::EventInterval { entity: entity.to_owned(), cause, t_low, t_high });
         }
-        Ok(Self { cause, t_low, t_high, evidence: evidence.into() })
+        Ok(Self { cause, t_low, t_high, shown_at: t_high, evidence: evidence.into() })
+    }
+
+    /// The same, shown by a sample of time `at` only: an exporter may give an exact moment long after it.
+    #[must_use]
+    pub fn shown(mut self, at: i64) -> Self {
+        self.shown_at = at.max(self.t_high);
+        self
     }
 
     /// Cause name.
@@ -72,10 +86,33 @@ impl FailureEvent {
         self.t_high
     }
 
+    /// Time of the sample that showed it, not before `t_high`: earlier nobody could know of it.
+    #[must_use]
+    pub fn shown_at(&self) -> i64 {
+        self.shown_at.max(self.t_high)
+    }
+
     /// What it was derived from, in words.
     #[must_use]
     pub fn evidence(&self) -> &str {
         &self.evidence
+    }
+
+    /// Takes in what another source says of the same failure.
+    fn join(&mut self, other: &Self) {
+        // Whoever showed it first made it known.
+        let shown = self.shown_at().min(other.shown_at());
+        if other.t_high - other.t_low < self.t_high - self.t_low {
+            (self.t_low, self.t_high) = (other.t_low, other.t_high);
+        }
+        self.shown_at = shown.max(self.t_high);
+        self.evidence = format!("{}; {}", self.evidence, other.evidence);
+    }
+
+    /// Time between two events that do not overlap, and between their ends.
+    fn distance(&self, other: &Self) -> (i64, i64) {
+        let apart = self.t_low.max(other.t_low).saturating_sub(self.t_high.min(other.t_high));
+        (apart.max(0), self.t_high.saturating_sub(other.t_high).saturating_abs())
     }
 }
 
@@ -101,24 +138,83 @@ pub struct Told {
     pub breaks: Vec<Break>,
     /// Failures left out because a planned end lies in the same gap: nobody can say which it was.
     pub ambiguous: u64,
+    /// Stretches in which the entity was seen to be down, in order and apart: from the first sample that shows it to
+    /// the first that does not, [`i64::MAX`] where none came. Nothing is at risk of failing there.
+    pub down: Vec<(i64, i64)>,
 }
 
-impl Told {
-    fn failure(&mut self, entity: &str, cause: &str, low: i64, high: i64, evidence: String) -> Result<()> {
-        self.failures.push(FailureEvent::try_new(entity, cause, low.min(high), high, evidence)?);
+/// A failure as one source tells it.
+struct Sighting {
+    event: FailureEvent,
+    source: &'static str,
+}
+
+/// What the rules of one kind tell of an entity, before it is joined and sorted.
+struct Telling<'a> {
+    key: &'a str,
+    failures: Vec<Sighting>,
+    breaks: Vec<Break>,
+    down: Vec<(i64, i64)>,
+}
+
+impl Telling<'_> {
+    /// A failure in `(gap.0, gap.1]`, told by `source` from a sample of time `shown`.
+    fn failure(
+        &mut self,
+        source: &'static str,
+        cause: &str,
+        gap: (i64, i64),
+        shown: i64,
+        evidence: String,
+    ) -> Result<()> {
+        let (low, high) = gap;
+        let event = FailureEvent::try_new(self.key, cause, low.min(high), high, evidence)?.shown(shown);
+        self.failures.push(Sighting { event, source });
         Ok(())
     }
 
-    /// Sorts, and leaves out failures that share their gap with a planned end.
-    fn settle(&mut self) {
-        let breaks = &self.breaks;
-        let before = self.failures.len();
-        self.failures
+    /// Joins, sorts, and leaves out failures that share their gap with a planned end.
+    fn settle(self, join_within: i64) -> Told {
+        let Self { failures, mut breaks, mut down, .. } = self;
+        let mut failures = joined(failures, join_within);
+        let before = failures.len();
+        failures
             .retain(|event| !breaks.iter().any(|planned| event.t_low < planned.t_high && planned.t_low < event.t_high));
-        self.ambiguous += (before - self.failures.len()) as u64;
-        self.failures.sort_by(|a, b| (a.t_high, a.t_low, &a.cause).cmp(&(b.t_high, b.t_low, &b.cause)));
-        self.breaks.sort_by_key(|planned| (planned.t_high, planned.t_low));
+        let ambiguous = (before - failures.len()) as u64;
+        failures.sort_by(|a, b| (a.t_high, a.t_low, &a.cause).cmp(&(b.t_high, b.t_low, &b.cause)));
+        breaks.sort_by_key(|planned| (planned.t_high, planned.t_low));
+        down.sort_unstable();
+        down.dedup_by(|later, kept| {
+            let touching = later.0 <= kept.1;
+            kept.1 = if touching { kept.1.max(later.1) } else { kept.1 };
+            touching
+        });
+        Told { failures, breaks, ambiguous, down }
     }
+}
+
+/// One failure that several sources tell is one event: the narrowest interval, the evidence of all. What one source
+/// tells apart stays apart: each restart it counts is a failure of its own, however soon the next one comes.
+fn joined(mut sightings: Vec<Sighting>, within: i64) -> Vec<FailureEvent> {
+    sightings.sort_by_key(|sighting| (sighting.event.t_high, sighting.event.t_low, sighting.source));
+    let mut kept: Vec<(FailureEvent, Vec<&'static str>)> = Vec::new();
+    for Sighting { event, source } in sightings {
+        let nearest = kept
+            .iter()
+            .enumerate()
+            .filter(|(_, (other, sources))| other.cause == event.cause && !sources.contains(&source))
+            .map(|(at, (other, _))| (other.distance(&event), at))
+            .filter(|&((apart, _), _)| apart <= within)
+            .min();
+        if let Some((_, at)) = nearest {
+            let (other, sources) = &mut kept[at];
+            other.join(&event);
+            sources.push(source);
+        } else {
+            kept.push((event, vec![source]));
+        }
+    }
+    kept.into_iter().map(|(event, _)| event).collect()
 }
 
 /// One incarnation of an entity, as far as the rules read it.
@@ -132,6 +228,8 @@ pub struct Subject<'a> {
     pub traces: &'a [Trace<'a>],
     /// Moments at which anything of it was seen, increasing.
     pub seen: &'a [i64],
+    /// When it came to life, if known: a state that its first scrape shows began no earlier.
+    pub born: Option<i64>,
     /// What an engine or vCenter said of it, by time.
     pub notices: &'a [Notice],
 }
@@ -139,60 +237,62 @@ pub struct Subject<'a> {
 /// Failures and planned ends of one incarnation. Times are milliseconds.
 ///
 /// A first value says nothing of what happened before it, and a fall of a count is a reset, not an event. `target.up`
-/// alone never is a failure: it may be the exporter or the network.
+/// alone never is a failure: it may be the exporter or the network. A failure that several sources tell is one event.
 ///
 /// # Errors
 /// Never for series in time order.
 pub fn extract(rules: &EventRules, catalogue: &Catalogue, subject: &Subject<'_>) -> Result<Told> {
     let traces = Traces { catalogue, all: subject.traces };
-    let mut told = Told::default();
+    let born = subject.born.map(|at| Born { at, within: rules.born.within.0 });
+    let mut told = Telling { key: subject.key, failures: Vec::new(), breaks: Vec::new(), down: Vec::new() };
     match subject.kind {
-        EntityKind::Container => container::tell(rules, subject.key, traces, &mut told)?,
-        EntityKind::Pod => pod::tell(rules, subject.key, traces, subject.seen, &mut told)?,
-        EntityKind::Node => node::tell(rules, subject.key, traces, &mut told)?,
-        EntityKind::Vm => vm::tell(rules, subject.key, traces, subject.notices, &mut told)?,
-        EntityKind::DockerContainer => docker::tell(rules, subject.key, traces, subject.notices, &mut told)?,
-        EntityKind::WasmModule => wasm::tell(rules, subject.key, traces, &mut told)?,
+        EntityKind::Container => container::tell(rules, traces, born, &mut told)?,
+        EntityKind::Pod => pod::tell(rules, traces, subject.seen, born, &mut told)?,
+        EntityKind::Node => node::tell(rules, traces, &mut told)?,
+        EntityKind::Vm => vm::tell(rules, traces, subject.notices, &mut told)?,
+        EntityKind::DockerContainer => docker::tell(rules, traces, subject.notices, born, &mut told)?,
+        EntityKind::WasmModule => wasm::tell(rules, traces, &mut told)?,
         EntityKind::Machine | EntityKind::Run => {}
     }
-    told.settle();
-    Ok(told)
+    Ok(told.settle(rules.join.window.0))
 }
+
+/// Levels and counters that the rules read.
+const COUNTED: [&str; 22] = [
+    "restart.count",
+    "terminated.exit_code",
+    "ready",
+    "unschedulable",
+    "node.cordoned",
+    "fs.readonly",
+    "fs.device_error",
+    "disk.smart.healthy",
+    "raid.disks_failed",
+    "raid.disks_active",
+    "raid.disks_required",
+    "kernel.problem_active",
+    "target.up",
+    "maintenance",
+    "probe.count",
+    "probe.failures",
+    "oom.events",
+    "oom.killed",
+    "eviction.count",
+    "invoke.errors",
+    "wasm.deadline_traps",
+    "health.failing_streak",
+];
 
 /// Metrics the rules read; their raw samples outlive every pruning, so that events can be told anew by other rules.
 #[must_use]
 pub fn metrics(catalogue: &Catalogue) -> Vec<MetricId> {
-    const COUNTED: [&str; 21] = [
-        "restart.count",
-        "terminated.exit_code",
-        "ready",
-        "unschedulable",
-        "node.cordoned",
-        "fs.readonly",
-        "fs.device_error",
-        "disk.smart.healthy",
-        "raid.disks_failed",
-        "raid.disks_active",
-        "raid.disks_required",
-        "kernel.problem_active",
-        "target.up",
-        "maintenance",
-        "probe.count",
-        "oom.events",
-        "oom.killed",
-        "eviction.count",
-        "invoke.errors",
-        "wasm.deadline_traps",
-        "health.failing_streak",
-    ];
     let definitions = catalogue.definitions().iter().zip(0_u16..);
-    definitions
-        .filter(|(definition, _)| {
-            matches!(definition.kind, MetricKind::State | MetricKind::Time | MetricKind::Info)
-                || COUNTED.contains(&definition.id.as_str())
-        })
-        .map(|(_, id)| MetricId(id))
-        .collect()
+    definitions.filter(|(definition, _)| is_read(definition)).map(|(_, id)| MetricId(id)).collect()
+}
+
+fn is_read(definition: &MetricDefinition) -> bool {
+    matches!(definition.kind, MetricKind::State | MetricKind::Time | MetricKind::Info)
+        || COUNTED.contains(&definition.id.as_str())
 }
 
 /// Failures of a container by the shipped rules, from samples sorted by (metric, time) in milliseconds.
@@ -212,7 +312,8 @@ pub fn container_failures(entity: &str, catalogue: &Catalogue, samples: &[Sample
         .collect();
     let traces: Vec<Trace<'_>> =
         columns.iter().map(|(metric, times, values)| Trace { metric: *metric, part: "", times, values }).collect();
-    let subject = Subject { kind: EntityKind::Container, key: entity, traces: &traces, seen: &[], notices: &[] };
+    let kind = EntityKind::Container;
+    let subject = Subject { kind, key: entity, traces: &traces, seen: &[], born: None, notices: &[] };
     Ok(extract(&EventRules::shipped(), catalogue, &subject)?.failures)
 }
 

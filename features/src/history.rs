@@ -33,13 +33,20 @@ pub struct EntityHistory {
     pub samples: Vec<Sample>,
     /// Tiles made while reading; where given, features come from these and not from `samples`.
     pub tiles: Option<Arc<EntityTiles>>,
-    /// Sorted by `t_high`.
-    pub events: Vec<FailureEvent>,
-    /// Stretches without any sample, longer than the gap rule allows, as (last sample, next sample).
-    pub gaps: Vec<(i64, i64)>,
+    /// Of the whole key, sorted by `t_high`; shared by its lives.
+    pub events: Arc<[FailureEvent]>,
+    /// Stretches without any sample, longer than the gap rule allows, as (last sample, next sample), in order; shared
+    /// by its lives.
+    pub gaps: Arc<[(i64, i64)]>,
 }
 
 impl EntityHistory {
+    /// The failures that fall into this watch: an entity's record goes further back.
+    pub fn own_events(&self) -> impl Iterator<Item = &FailureEvent> {
+        let from = self.events.partition_point(|event| event.t_high() <= self.observed_from);
+        self.events[from..].iter().take_while(|event| event.t_high() <= self.observed_until)
+    }
+
     /// The node it was on at a time.
     #[must_use]
     pub fn node(&self, time: i64) -> Option<&str> {

@@ -47,7 +47,8 @@ pub enum Label {
 ///
 /// The first failure after `as_of` ends the observation at its `t_high`, the first time it was certain;
 /// otherwise a gap does (censored, at its last sample), otherwise the end of watching. At equal times
-/// failures come before censorings.
+/// failures come before censorings, and a gap in which the failure itself lies censors nothing: nobody saw the entity
+/// between the last sample and the failure, but that it failed there is known.
 ///
 /// # Errors
 /// When an event's cause is not in `causes`.
@@ -55,20 +56,27 @@ pub fn observe(history: &EntityHistory, axis: TimeAxis, causes: &[String], as_of
     if as_of < history.observed_from || as_of >= history.observed_until {
         return Ok(Label::Excluded(Exclusion::NotWatched));
     }
-    if history.events.iter().any(|event| as_of >= event.t_low() && as_of < event.t_high()) {
+    let later = &history.events[history.events.partition_point(|event| event.t_high() <= as_of)..];
+    let failure = later.first().filter(|event| event.t_high() <= history.observed_until);
+    let of_watch = later.iter().take_while(|event| event.t_high() <= history.observed_until);
+    if of_watch.chain(later.first()).any(|event| as_of >= event.t_low()) {
         return Ok(Label::Excluded(Exclusion::InsideEvent));
     }
-    if history.gaps.iter().any(|&(from, until)| as_of > from && as_of < until) {
+    let gaps = &history.gaps[history.gaps.partition_point(|&(_, until)| until <= as_of)..];
+    if gaps.first().is_some_and(|&(from, _)| as_of > from) {
         return Ok(Label::Excluded(Exclusion::InsideGap));
     }
-    let failure = history.events.iter().find(|event| event.t_high() > as_of);
-    let gap = history.gaps.iter().map(|&(from, _)| from).find(|&from| from >= as_of);
+    let through = |until: i64| failure.is_some_and(|event| event.t_high() <= until);
+    let gap = gaps.iter().find(|&&(from, _)| from >= as_of).filter(|&&(from, until)| {
+        // A failure that was going on when the last sample came, or was over by the next, lies in the gap.
+        from < history.observed_until && !through(until) && failure.is_none_or(|event| event.t_low() > from)
+    });
     let (censored_at, reason) = match gap {
-        Some(from) if from < history.observed_until => (from, CensorReason::Gap),
-        _ => (history.observed_until, history.end),
+        Some(&(from, _)) => (from, CensorReason::Gap),
+        None => (history.observed_until, history.end),
     };
     let (end, alive, outcome) = match failure {
-        Some(event) if event.t_high() <= censored_at => {
+        Some(event) if gap.is_none() || event.t_high() <= censored_at => {
             let index = causes.iter().position(|cause| cause == event.cause()).ok_or_else(|| FeatureError::Spec {
                 reason: format!("event of cause {:?}, the data set declares {causes:?}", event.cause()),
             })?;

@@ -1,11 +1,14 @@
 //! What a feature row is made of, and the hash that travels with it.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use survival::TimeUnit;
 
 use crate::Result;
 use crate::catalogue::{Catalogue, MetricId, MetricKind};
+use crate::mapping::MappingSet;
 
 mod check;
 mod file;
@@ -20,12 +23,16 @@ pub(crate) use statistic::check_statistic;
 /// Raised whenever the bits of a feature may change.
 ///
 /// 2: tiles know gaps, lives and stale marks; sums are shifted; parts are combined.
-pub const KERNEL_VERSION: u32 = 2;
+/// 3: windows of failures are half-open as those of tiles are; the CPU limit falls back to quota over period; errors of
+/// a drive run on over reboots.
+pub const KERNEL_VERSION: u32 = 3;
 
 /// Metrics whose value is the start of a life: process counters begin at zero there.
 const LIFE_METRICS: [&str; 3] = ["start.time", "boot.time", "created.time"];
-/// Counters that run on across lives.
-const RUN_ON: [&str; 1] = ["restart.count"];
+/// Counters that run on across lives: the API server counts restarts, and a drive its own errors, whatever reboots.
+const RUN_ON: [&str; 2] = ["restart.count", "disk.nvme.media_errors"];
+/// The limit in cores, and the quota and period whose ratio it is where nothing shows it.
+const CPU_LIMIT: (&str, &str, &str) = ("cpu.limit", "cpu.quota", "cpu.period");
 
 /// What a tick is: `ticks_per_unit` ticks make one `unit` (1000 per second for milliseconds, 1 per cycle).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -176,6 +183,10 @@ pub struct FeatureSpec {
     pub rollup: Option<Rollup>,
     /// Digest of the catalogue the metrics come from.
     pub catalogue_digest: String,
+    /// Digests of the mappings that provide what the spec reads, by source: another mapping may give a column another
+    /// meaning. Empty where samples come from elsewhere, and then not part of the hash.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub mappings: BTreeMap<String, String>,
 }
 
 impl FeatureSpec {
@@ -221,7 +232,19 @@ impl FeatureSpec {
         self.channels.iter().position(|channel| channel.name == name)
     }
 
-    /// Metrics the spec reads, without repetition, in id order.
+    /// Pins the mappings that provide what the spec reads.
+    ///
+    /// # Errors
+    /// When the catalogue lacks a metric of the spec.
+    pub fn with_mappings(mut self, mappings: &MappingSet, catalogue: &Catalogue) -> Result<Self> {
+        let mut read = self.metrics(catalogue)?;
+        read.extend(self.life_metrics(catalogue));
+        self.mappings = mappings.digests_of(&read);
+        Ok(self)
+    }
+
+    /// Metrics the spec reads, without repetition, in id order; with `cpu.limit` those it is made of where nothing shows
+    /// it.
     ///
     /// # Errors
     /// When the catalogue lacks one.
@@ -230,6 +253,11 @@ impl FeatureSpec {
         let channels = self.channels.iter().flat_map(|c| std::iter::once(&c.metric).chain(&c.divide_by));
         let mut ids: Vec<MetricId> =
             flat.chain(channels.map(String::as_str)).map(|name| catalogue.id(name)).collect::<Result<_>>()?;
+        if let Some((limit, quota, period)) = cpu_limit(catalogue)
+            && ids.contains(&limit)
+        {
+            ids.extend([quota, period]);
+        }
         ids.sort_unstable();
         ids.dedup();
         Ok(ids)
@@ -270,6 +298,12 @@ pub(crate) fn life_metrics(catalogue: &Catalogue) -> Vec<MetricId> {
         LIFE_METRICS.iter().filter_map(|name| catalogue.id(name).ok()).filter(is_time).collect();
     ids.sort_unstable();
     ids
+}
+
+/// `cpu.limit`, `cpu.quota` and `cpu.period` of a catalogue that has all of them.
+pub(crate) fn cpu_limit(catalogue: &Catalogue) -> Option<(MetricId, MetricId, MetricId)> {
+    let (limit, quota, period) = CPU_LIMIT;
+    Some((catalogue.id(limit).ok()?, catalogue.id(quota).ok()?, catalogue.id(period).ok()?))
 }
 
 /// Whether a counter runs on across lives.

@@ -172,7 +172,7 @@ fn expected(all: &[Arrival], failures: &[(i64, &str)], source: &FlatSource, as_o
     let part_count = |metric: &str| 0..parts(metric);
     let past = |cause: &Option<String>| -> Vec<i64> {
         let wanted = |name: &str| cause.as_ref().is_none_or(|cause| cause == name);
-        failures.iter().filter(|(time, name)| *time <= as_of && wanted(name)).map(|failure| failure.0).collect()
+        failures.iter().filter(|(time, name)| *time < as_of && wanted(name)).map(|failure| failure.0).collect()
     };
     match source {
         FlatSource::Attribute { .. } => 4.0,
@@ -237,7 +237,7 @@ fn expected(all: &[Arrival], failures: &[(i64, &str)], source: &FlatSource, as_o
         }
         FlatSource::Present { metric, window } => f64::from(u8::from(of(metric, 0, Statistic::Last, *window) > 0.0)),
         FlatSource::EventCount { window, cause } => {
-            past(cause).iter().filter(|&&time| time > as_of - window).count() as f64
+            past(cause).iter().filter(|&&time| time >= as_of - window).count() as f64
         }
         FlatSource::SinceEvent { cause } => past(cause).last().map_or(f64::NAN, |time| (as_of - time) as f64 / SINCE),
         FlatSource::EventDecay { half_life, cause } => past(cause)

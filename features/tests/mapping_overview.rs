@@ -102,6 +102,36 @@ fn what_another_exporter_gives_costs_nothing() {
 }
 
 #[test]
+fn what_no_rule_reads_costs_no_label() {
+    let lacks = lacks(&names(&["vmware_vm_power_state", "kube_node_spec_unschedulable"]));
+    for (exporter, id) in [
+        ("vmware_exporter", "guest.tools_running"),
+        ("vmware_exporter", "host.connected"),
+        ("kube-state-metrics", "node.taint"),
+    ] {
+        assert_eq!(lack(&lacks, exporter, id).unwrap().costs, [], "{id}");
+    }
+    let causes = |exporter, id| {
+        let costs = &lack(&lacks, exporter, id).unwrap().costs;
+        costs.iter().map(|cost| cost.cause).collect::<Vec<_>>()
+    };
+    assert_eq!(causes("vmware_exporter", "boot.time"), ["node_reboot", "ha_restart"]);
+    assert_eq!(causes("kube-state-metrics", "pod.info"), ["container_crash"]);
+}
+
+#[test]
+fn failed_probes_are_a_metric_of_their_own() {
+    let catalogue = Catalogue::standard();
+    let set = MappingSet::standard(&catalogue);
+    let of = |id: &str| {
+        let metric = overview(&catalogue, &set).into_iter().find(|metric| metric.id == id).unwrap();
+        metric.sources.into_iter().map(|row| row.select).collect::<Vec<_>>()
+    };
+    assert_eq!(of("probe.failures"), [r#"prober_probe_total{result="failed"}"#]);
+    assert_eq!(of("probe.count"), [r#"prober_probe_total{result!="failed"}"#]);
+}
+
+#[test]
 fn versions_of_one_exporter_are_one_exporter() {
     let lacks = lacks(&names(&["kube_pod_info", "kube_pod_status_reason"]));
     assert_eq!(lack(&lacks, "kube-state-metrics", "status.reason"), None);

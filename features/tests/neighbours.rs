@@ -7,6 +7,7 @@ use survival::TimeUnit;
 
 fn spec(columns: Vec<(&str, FlatSource)>) -> FeatureSpec {
     let spec = FeatureSpec {
+        mappings: Default::default(),
         kernel_version: KERNEL_VERSION,
         time: TimeAxis { unit: TimeUnit::Hours, ticks_per_unit: 3_600_000 },
         tile: 300_000,

@@ -2,10 +2,12 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use features::mapping::{MappingSet, SHIPPED};
 use features::spec::{FeatureSpec, FlatSource, KERNEL_VERSION, Statistic};
-use features::{Catalogue, EntityTiles, RowAssembler, TileKernel};
+use features::{Catalogue, Entity, EntityKind, EntityTiles, Facts, RowAssembler, Sample, TileKernel};
 
 fn read(text: &str) -> Result<FeatureSpec, String> {
     FeatureSpec::from_toml(text, &Catalogue::standard()).map_err(|error| error.to_string())
@@ -158,14 +160,14 @@ fn a_spec_of_the_previous_kernel_is_read_with_its_hash_but_not_computed() {
     let written: FeatureSpec = serde_json::from_str(EARLIER).unwrap();
     assert_eq!(written.hash(), "c020085c26d3ecf4746afb75d67c017defb82360d29364687d38c773861a25b7");
 
-    let words = "kernel_version is 1, this build computes 2; rebuild the data set";
+    let words = &format!("kernel_version is 1, this build computes {KERNEL_VERSION}; rebuild the data set");
     for refused in [
         RowAssembler::try_new(&spec, &catalogue).err(),
         TileKernel::try_new(&spec, &catalogue).err(),
         EntityTiles::build(&spec, &catalogue, "one", &[]).err(),
     ] {
         let refused = refused.unwrap().to_string();
-        assert!(refused.contains(words), "{refused}");
+        assert!(refused.contains(words.as_str()), "{refused}");
     }
     let mut today = spec;
     today.kernel_version = KERNEL_VERSION;
@@ -173,8 +175,144 @@ fn a_spec_of_the_previous_kernel_is_read_with_its_hash_but_not_computed() {
     for unknown in [0, KERNEL_VERSION + 1] {
         today.kernel_version = unknown;
         let refused = today.validate(&catalogue).unwrap_err().to_string();
-        assert!(refused.contains("this build knows 1 to 2"), "{refused}");
+        assert!(refused.contains(&format!("this build knows 1 to {KERNEL_VERSION}")), "{refused}");
     }
+}
+
+#[test]
+fn a_spec_pins_the_mappings_that_provide_what_it_reads() {
+    let catalogue = Catalogue::standard();
+    let spec = read("[[family]]\nmetric = \"psi.mem.full\"").unwrap();
+    // cAdvisor gives the pressure; where a life began, which a counter needs, others say too.
+    assert!(spec.mappings.contains_key("cadvisor") && spec.mappings.contains_key("kube-state-metrics"));
+    assert!(!spec.mappings.contains_key("node-problem-detector"), "{:?}", spec.mappings.keys());
+    let text = serde_json::to_string(&spec).unwrap();
+    assert_eq!(serde_json::from_str::<FeatureSpec>(&text).unwrap().hash(), spec.hash());
+
+    let changed = |source: &str| {
+        let texts = SHIPPED.map(|(name, text)| {
+            let text = if name == source { format!("{text}\n# another file\n") } else { text.to_owned() };
+            (name, text)
+        });
+        let texts: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (*name, text.as_str())).collect();
+        let mappings = MappingSet::of(&texts, &catalogue).unwrap();
+        spec.clone().with_mappings(&mappings, &catalogue).unwrap().hash()
+    };
+    assert_ne!(changed("cadvisor"), spec.hash());
+    assert_eq!(changed("node-problem-detector"), spec.hash(), "nothing of it is read");
+
+    // Of a spec whose samples come from elsewhere the hash is what it was.
+    let mut unpinned = spec.clone();
+    unpinned.mappings = BTreeMap::new();
+    assert!(!serde_json::to_string(&unpinned).unwrap().contains("mappings"));
+    assert_ne!(unpinned.hash(), spec.hash());
+}
+
+/// Flat values of a row of the spec at `as_of` milliseconds, from (metric, second, value) of one container.
+fn row(text: &str, samples: &[(&str, u32, f64)], facts: &Facts<'_>, as_of: i64) -> Result<Vec<f32>, String> {
+    let catalogue = Catalogue::standard();
+    let spec = read(text)?;
+    let mut samples: Vec<Sample> = samples
+        .iter()
+        .map(|&(metric, second, value)| {
+            let time = i64::from(second) * 1000;
+            Sample::try_new(&catalogue, catalogue.id(metric).unwrap(), time, time, value).unwrap()
+        })
+        .collect();
+    samples.sort_by_key(|sample| (sample.metric(), sample.time()));
+    let tiles = EntityTiles::build(&spec, &catalogue, "one", &samples).unwrap();
+    let mut assembler = RowAssembler::try_new(&spec, &catalogue).unwrap();
+    let entity = Entity::try_new(EntityKind::Container, "one", "").unwrap();
+    assembler.push(&entity, facts, &tiles, as_of).map_err(|error| error.to_string())?;
+    Ok(assembler.finish().unwrap().flat().to_vec())
+}
+
+#[test]
+fn the_cpu_limit_is_quota_over_period_where_nothing_shows_it() {
+    let text = r#"
+        [[column]]
+        name = "cpu.saturation"
+        from = "load_of_limit"
+        metric = "cpu.time"
+        limit = "cpu.limit"
+        window = "15m"
+
+        [[column]]
+        name = "cpu.limit.set"
+        from = "present"
+        metric = "cpu.limit"
+        window = "15m"
+    "#;
+    let catalogue = Catalogue::standard();
+    let read_by = read(text).unwrap().metrics(&catalogue).unwrap();
+    for metric in ["cpu.time", "cpu.limit", "cpu.quota", "cpu.period"] {
+        assert!(read_by.contains(&catalogue.id(metric).unwrap()), "{metric}");
+    }
+    let attributes = BTreeMap::new();
+    let facts = Facts { born: None, attributes: &attributes, failures: &[], shown: &[], causes: &[] };
+    // Half a core is used.
+    let used: Vec<(&str, u32, f64)> = (0..30_u32).map(|n| ("cpu.time", 30 * n, f64::from(15 * n))).collect();
+    let with = |limits: &[(&'static str, f64)]| {
+        let shown = limits.iter().flat_map(|&(metric, value)| (0..30_u32).map(move |n| (metric, 30 * n, value)));
+        row(text, &used.iter().copied().chain(shown).collect::<Vec<_>>(), &facts, 900_000).unwrap()
+    };
+    let close = |got: f32, expected: f32| (got - expected).abs() < 1e-6;
+    let quota = with(&[("cpu.quota", 0.2), ("cpu.period", 0.1)]);
+    assert!(close(quota[0], 0.25) && close(quota[1], 1.0), "{quota:?}");
+    let limit = with(&[("cpu.limit", 4.0), ("cpu.quota", 0.2), ("cpu.period", 0.1)]);
+    assert!(close(limit[0], 0.125), "what the API says comes first: {limit:?}");
+    for none in [with(&[]), with(&[("cpu.quota", 0.0), ("cpu.period", 0.1)]), with(&[("cpu.quota", 0.2)])] {
+        assert!(none[0].is_nan() && close(none[1], 0.0), "{none:?}");
+    }
+}
+
+#[test]
+fn windows_of_failures_are_half_open_and_hold_what_was_shown() {
+    let text = r#"
+        [[column]]
+        name = "failures"
+        from = "event_count"
+        window = "5m"
+
+        [[column]]
+        name = "since"
+        from = "since_event"
+    "#;
+    let attributes = BTreeMap::new();
+    let at = |failures: &[i64], shown: &[i64], as_of: i64| {
+        let facts = Facts { born: None, attributes: &attributes, failures, shown, causes: &[] };
+        row(text, &[("ready", 0, 1.0)], &facts, as_of).map(|row| (row[0], row[1]))
+    };
+    let counted = |failures: &[i64], shown: &[i64], as_of: i64| at(failures, shown, as_of).unwrap().0;
+    assert_eq!(
+        counted(&[300_000], &[], 600_000).to_bits(),
+        1.0_f32.to_bits(),
+        "the window begins with its first moment"
+    );
+    assert_eq!(counted(&[299_999], &[], 600_000).to_bits(), 0.0_f32.to_bits());
+    assert_eq!(counted(&[599_999], &[], 600_000).to_bits(), 1.0_f32.to_bits());
+    assert_eq!(counted(&[600_000], &[], 600_000).to_bits(), 0.0_f32.to_bits(), "and ends before the cut");
+    // It was over before the cut, but nobody had seen it.
+    assert_eq!(counted(&[500_000], &[610_000], 600_000).to_bits(), 0.0_f32.to_bits());
+    assert!(at(&[500_000], &[610_000], 600_000).unwrap().1.is_nan());
+    assert_eq!(counted(&[400_000, 700_000], &[610_000, 700_000], 900_000).to_bits(), 1.0_f32.to_bits());
+    let error = at(&[500_000], &[1, 2], 600_000).unwrap_err();
+    assert!(error.contains("moments that showed failures"), "{error}");
+}
+
+#[test]
+fn errors_of_a_drive_run_on_over_reboots() {
+    let text = "[[family]]\nmetric = \"disk.nvme.media_errors\"\nwindows = [\"15m\"]\nstatistics = [\"increase\"]";
+    let attributes = BTreeMap::new();
+    let facts = Facts { born: None, attributes: &attributes, failures: &[], shown: &[], causes: &[] };
+    let mut samples = Vec::new();
+    for n in 0..30_u32 {
+        samples.push(("disk.nvme.media_errors", 3600 + 30 * n, 7.0));
+        // It boots after seven minutes.
+        samples.push(("boot.time", 3600 + 30 * n, if n < 15 { 60.0 } else { 4030.0 }));
+    }
+    let row = row(text, &samples, &facts, 4_500_000).unwrap();
+    assert_eq!(row[0].to_bits(), 0.0_f32.to_bits(), "the reboot made no errors");
 }
 
 #[test]

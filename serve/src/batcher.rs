@@ -197,6 +197,7 @@ mod tests {
 
     fn rows(count: usize) -> FeatureBatch {
         let spec = FeatureSpec {
+            mappings: Default::default(),
             kernel_version: KERNEL_VERSION,
             time: TimeAxis { unit: TimeUnit::Cycles, ticks_per_unit: 1 },
             tile: 1,

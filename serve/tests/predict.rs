@@ -154,7 +154,7 @@ async fn scoring_raw_windows_equals_the_library_to_the_bit() {
         sorted.sort_by_key(|sample| (sample.metric(), sample.time()));
         let tiles = EntityTiles::build(&spec, &catalogue, entity.key(), &sorted).unwrap();
         let attributes = attributes(4.0);
-        let facts = Facts { born: Some(born), attributes: &attributes, failures: &failures, causes: &[] };
+        let facts = Facts { born: Some(born), attributes: &attributes, failures: &failures, causes: &[], shown: &[] };
         assembler.push(&entity, &facts, &tiles, as_of).unwrap();
 
         let series = ["mem.working_set", "cpu.time", "mem.limit"].map(|metric| {

@@ -1,18 +1,24 @@
 //! Failures of a node: it does not answer, it rebooted, a disk of it failed.
 
-use super::trace::{Trace, Traces, episodes};
-use super::{Break, EventRules, Told};
+use super::trace::{Trace, Traces, episodes, stretches};
+use super::{Break, EventRules, Telling};
 use crate::Result;
 use survival::CensorReason;
 
-pub(super) fn tell(rules: &EventRules, key: &str, traces: Traces<'_>, told: &mut Told) -> Result<()> {
+const CONDITION: &str = "node.condition";
+const BOOT: &str = "boot.time";
+const DISKS: &str = "signs of disks";
+
+pub(super) fn tell(rules: &EventRules, traces: Traces<'_>, told: &mut Telling<'_>) -> Result<()> {
     let cordoned = |onset: i64, within: i64| {
         traces.parts("node.cordoned").any(|trace| trace.set_within(onset.saturating_sub(within), onset))
     };
     for ready in traces.parts("node.condition").filter(|trace| trace.part.contains("condition=Ready")) {
         let rule = &rules.node_not_ready;
         let down = |value| traces.is_one_of(ready, value, &["false", "unknown"]);
-        for episode in episodes(ready, down, ready.times, rule.scrapes, rule.merge_within.0) {
+        told.down.extend(stretches(ready, down, ready.times));
+        // No birth is given: a node that just booted is not ready yet.
+        for episode in episodes(ready, down, ready.times, rule.scrapes, rule.merge_within.0, None) {
             let state = ready.at(episode.onset).and_then(|value| traces.state(ready, value)).unwrap_or("?");
             let evidence = format!("condition Ready {state} from {}, {} scrapes", episode.onset, episode.scrapes);
             if cordoned(episode.onset, rule.cordoned_within.0) {
@@ -20,7 +26,8 @@ pub(super) fn tell(rules: &EventRules, key: &str, traces: Traces<'_>, told: &mut
                 let evidence = format!("{evidence}, cordoned before");
                 told.breaks.push(Break { t_low, t_high, reason: CensorReason::Maintenance, evidence });
             } else {
-                told.failure(key, "node_not_ready", episode.low, episode.onset, evidence)?;
+                let gap = (episode.low, episode.onset);
+                told.failure(CONDITION, "node_not_ready", gap, episode.shown, evidence)?;
             }
         }
     }
@@ -31,10 +38,10 @@ pub(super) fn tell(rules: &EventRules, key: &str, traces: Traces<'_>, told: &mut
             let (t_low, t_high) = (boot.t_low, boot.t_high);
             told.breaks.push(Break { t_low, t_high, reason: CensorReason::Maintenance, evidence });
         } else {
-            told.failure(key, "node_reboot", boot.t_low, boot.t_high, evidence)?;
+            told.failure(BOOT, "node_reboot", (boot.t_low, boot.t_high), boot.gap.1, evidence)?;
         }
     }
-    disks(rules, key, traces, told)
+    disks(rules, traces, told)
 }
 
 /// A new boot time.
@@ -61,7 +68,7 @@ pub(super) fn reboots(rules: &EventRules, traces: Traces<'_>) -> Vec<Reboot> {
     steps.collect()
 }
 
-fn disks(rules: &EventRules, key: &str, traces: Traces<'_>, told: &mut Told) -> Result<()> {
+fn disks(rules: &EventRules, traces: Traces<'_>, told: &mut Telling<'_>) -> Result<()> {
     let mut signs: Vec<(i64, i64, String)> = Vec::new();
     let mut sign = |trace: &Trace<'_>, name: &str| {
         signs.extend(trace.sets().map(|step| (step.low, step.high, format!("{name}{{{}}} 0 -> 1", trace.part))));
@@ -94,19 +101,19 @@ fn disks(rules: &EventRules, key: &str, traces: Traces<'_>, told: &mut Told) -> 
     let mut open: Option<(i64, i64, String)> = None;
     for (low, high, text) in signs {
         match &mut open {
-            Some((_, _, evidence)) if last.is_some_and(|last| high - last <= rules.disk_fail.merge_within.0) => {
+            Some((_, _, evidence)) if last.is_some_and(|last| high - last < rules.disk_fail.merge_within.0) => {
                 *evidence += &format!("; {text}");
             }
             _ => {
                 if let Some((low, high, evidence)) = open.replace((low, high, text)) {
-                    told.failure(key, "disk_fail", low, high, evidence)?;
+                    told.failure(DISKS, "disk_fail", (low, high), high, evidence)?;
                 }
             }
         }
         last = Some(high);
     }
     if let Some((low, high, evidence)) = open {
-        told.failure(key, "disk_fail", low, high, evidence)?;
+        told.failure(DISKS, "disk_fail", (low, high), high, evidence)?;
     }
     Ok(())
 }

@@ -39,10 +39,6 @@ impl Notice {
             Happening::ShutdownAsked(how) | Happening::HaRestart(how) => how.clone(),
         }
     }
-
-    pub(super) fn ends_container(&self) -> bool {
-        matches!(self.what, Happening::Died(_) | Happening::OutOfMemory)
-    }
 }
 
 #[derive(Deserialize)]
@@ -87,6 +83,9 @@ pub fn docker(line: &str) -> Result<Option<(String, Notice)>> {
         ("health_status", "unhealthy") => Happening::Unhealthy,
         ("kill", _) => {
             let signal = attributes.get("signal").map_or("", String::as_str);
+            if !ends(signal) {
+                return Ok(None);
+            }
             Happening::ShutdownAsked(format!("kill, signal {signal}"))
         }
         ("stop", _) => Happening::ShutdownAsked("stop".to_owned()),
@@ -95,6 +94,14 @@ pub fn docker(line: &str) -> Result<Option<(String, Notice)>> {
     let name = attributes.get("name").ok_or_else(|| wrong("no name of the container".to_owned()))?;
     let time = if event.nanos > 0 { event.nanos / 1_000_000 } else { event.time * 1000 };
     Ok(Some((name.clone(), Notice { time, what })))
+}
+
+/// Whether a signal asks for the end: INT, QUIT, KILL and TERM do, a HUP or USR1 asks for something else. Docker writes
+/// numbers, Podman names; without a word `docker kill` sends KILL.
+fn ends(signal: &str) -> bool {
+    let name = signal.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    matches!(name, "" | "2" | "INT" | "3" | "QUIT" | "9" | "KILL" | "15" | "TERM")
 }
 
 #[derive(Deserialize)]

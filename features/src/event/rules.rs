@@ -6,8 +6,8 @@ use sha2::{Digest, Sha256};
 use crate::{FeatureError, Result};
 
 const SHIPPED: &str = include_str!("../../event_rules.toml");
-/// Versions of the form this build reads.
-const VERSION: u32 = 2;
+/// Version of the form this build reads.
+const VERSION: u32 = 3;
 
 /// A duration in milliseconds, written `90s`, `10m`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,22 @@ impl<'de> Deserialize<'de> for Within {
         let text = String::deserialize(deserializer)?;
         crate::spec::milliseconds(&text).map(Self).map_err(serde::de::Error::custom)
     }
+}
+
+/// When two sources tell the same failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JoinRules {
+    /// Failures of one cause that two sources tell no further apart than this are one.
+    pub window: Within,
+}
+
+/// When a state that the first scrape shows began inside the watch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BornRules {
+    /// Born no longer than this before the first scrape.
+    pub within: Within,
 }
 
 /// What a rise of `restart.count` means, by the last terminated reason.
@@ -102,10 +118,20 @@ pub struct VmRules {
     pub maintenance_within: Within,
 }
 
+/// How evictions and preemptions of a pod belong together.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PodRules {
+    /// Episodes closer than this are one.
+    pub merge_within: Within,
+}
+
 /// How events of a Docker engine belong together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DockerRules {
+    /// Spells of bad health closer than this are one.
+    pub merge_within: Within,
     /// A die so shortly after a kill or stop is planned.
     pub planned_within: Within,
     /// A die so shortly after an oom is the same failure.
@@ -140,6 +166,10 @@ pub struct EndRules {
 pub struct EventRules {
     /// Version of the form.
     pub version: u32,
+    /// One failure, several sources.
+    pub join: JoinRules,
+    /// Births inside the watch.
+    pub born: BornRules,
     /// Restarts.
     pub restart: RestartRules,
     /// Restarts by a probe.
@@ -156,12 +186,20 @@ pub struct EventRules {
     pub disk_fail: DiskRules,
     /// Virtual machines that went off.
     pub vm_down: VmRules,
+    /// Pods.
+    pub pod: PodRules,
     /// Docker engines.
     pub docker: DockerRules,
     /// WebAssembly modules.
     pub wasm_trap: WasmRules,
     /// Ends without failure.
     pub ends: EndRules,
+}
+
+/// What every version of the form has.
+#[derive(Deserialize)]
+struct Form {
+    version: u32,
 }
 
 impl EventRules {
@@ -180,10 +218,15 @@ impl EventRules {
     /// When it is no TOML, a key is missing or unknown, or the version is another; the message names the line.
     pub fn from_toml(text: &str) -> Result<Self> {
         let refuse = |reason: String| FeatureError::Spec { reason: format!("event rules: {reason}") };
-        let rules: Self = toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
-        if rules.version != VERSION {
-            return Err(refuse(format!("version {} is not known, this build reads {VERSION}", rules.version)));
+        // Before the keys: those of another version would be refused one by one, and the reason not told.
+        if let Ok(Form { version }) = toml::from_str(text)
+            && version != VERSION
+        {
+            return Err(refuse(format!(
+                "version {version} is not known, this build reads {VERSION}; start from the shipped event_rules.toml"
+            )));
         }
+        let rules: Self = toml::from_str(text).map_err(|error| refuse(error.to_string()))?;
         for (name, scrapes) in [
             ("crash_loop", rules.crash_loop.scrapes),
             ("image_pull", rules.image_pull.scrapes),

@@ -25,6 +25,13 @@ pub(super) struct Step {
     pub(super) after: f64,
 }
 
+impl Step {
+    /// How far a counter rose; a fall is a reset, after which it counts from 0.
+    pub(super) fn growth(&self) -> f64 {
+        if self.after >= self.before { self.after - self.before } else { self.after }
+    }
+}
+
 impl<'a> Trace<'a> {
     /// Finite samples.
     pub(super) fn values(&self) -> impl Iterator<Item = (i64, f64)> + use<'a> {
@@ -55,12 +62,9 @@ impl<'a> Trace<'a> {
         (0..after).rev().map(|at| (self.times[at], self.values[at])).find(|(_, value)| !value.is_nan())
     }
 
-    /// How far a counter rose in `(low, high]`; a fall is a reset, after which it counts from 0.
+    /// How far a counter rose in `(low, high]`.
     pub(super) fn rise(&self, low: i64, high: i64) -> f64 {
-        self.steps()
-            .filter(|step| step.high > low && step.high <= high)
-            .map(|step| if step.after >= step.before { step.after - step.before } else { step.after })
-            .sum()
+        self.steps().filter(|step| step.high > low && step.high <= high).map(|step| step.growth()).sum()
     }
 
     /// Steps from clear (below ½) to set.
@@ -84,19 +88,32 @@ pub(super) struct Episode {
     pub(super) onset: i64,
     /// Scrapes that show it, up to the end of the episode.
     pub(super) scrapes: usize,
+    /// The scrape with which enough of them had shown it.
+    pub(super) shown: i64,
+}
+
+/// When an entity came to life.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Born {
+    pub(super) at: i64,
+    /// So shortly before its first scrape it still was born inside the watch.
+    pub(super) within: i64,
 }
 
 /// Episodes of a state: at least `scrapes` in a row show it, and stretches closer than `merge` are one.
 ///
 /// `clock` are the scrapes at which the state would have been shown had it held. An episode that is there at the first
-/// of them began nobody knows when: it is none.
+/// of them began nobody knows when, and is none, unless the entity was `born` inside the watch: then it began since.
 pub(super) fn episodes(
     trace: &Trace<'_>,
     wanted: impl Fn(f64) -> bool,
     clock: &[i64],
     scrapes: usize,
     merge: i64,
+    born: Option<Born>,
 ) -> Vec<Episode> {
+    let first = clock.first().copied().unwrap_or(i64::MAX);
+    let began = born.filter(|born| born.at >= first.saturating_sub(born.within)).map_or(i64::MIN, |born| born.at);
     let mut found: Vec<Episode> = Vec::new();
     let mut open: Option<(Episode, i64)> = None;
     let mut ended: Option<i64> = None;
@@ -105,7 +122,7 @@ pub(super) fn episodes(
         if episode.scrapes < scrapes {
             return;
         }
-        let joined = ended.is_some_and(|end| episode.onset - end <= merge);
+        let joined = ended.is_some_and(|end| episode.onset - end < merge);
         *ended = Some(last);
         match found.last_mut() {
             Some(before) if joined => before.scrapes += episode.scrapes,
@@ -120,20 +137,60 @@ pub(super) fn episodes(
             continue;
         }
         let before = clock.partition_point(|&tick| tick < time);
-        // A scrape in between that did not show it ends the stretch.
-        let low = clock[..before].last().copied().unwrap_or(i64::MIN);
+        let previous = clock[..before].last().copied();
         match &mut open {
-            Some((episode, last)) if low <= *last => {
+            // A scrape in between that did not show it ends the stretch.
+            Some((episode, last)) if previous.is_none_or(|tick| tick <= *last) => {
                 episode.scrapes += 1;
+                if episode.scrapes <= scrapes {
+                    episode.shown = time;
+                }
                 *last = time;
             }
             _ => {
                 close(open.take(), &mut found, &mut ended);
-                open = Some((Episode { low, onset: time, scrapes: 1 }, time));
+                let low = previous.unwrap_or_else(|| began.min(time));
+                open = Some((Episode { low, onset: time, scrapes: 1, shown: time }, time));
             }
         }
     }
     close(open, &mut found, &mut ended);
+    found
+}
+
+/// Stretches over which a state that means "down" holds: from its first sample to the first scrape that does not show
+/// it, [`i64::MAX`] where the last one still did. `clock` as for [`episodes`].
+pub(super) fn stretches(trace: &Trace<'_>, down: impl Fn(f64) -> bool, clock: &[i64]) -> Vec<(i64, i64)> {
+    let mut found: Vec<(i64, i64)> = Vec::new();
+    let mut last = None;
+    let after = |time: i64| clock.get(clock.partition_point(|&tick| tick <= time)).copied().unwrap_or(i64::MAX);
+    for (time, value) in trace.values() {
+        match (&mut last, down(value)) {
+            (Some(seen), true) if after(*seen) >= time => *seen = time,
+            (Some(seen), true) => {
+                let until = after(*seen);
+                if let Some(open) = found.last_mut() {
+                    open.1 = until;
+                }
+                found.push((time, i64::MAX));
+                *seen = time;
+            }
+            (None, true) => {
+                found.push((time, i64::MAX));
+                last = Some(time);
+            }
+            (Some(seen), false) => {
+                if let Some(open) = found.last_mut() {
+                    open.1 = after(*seen).min(time);
+                }
+                last = None;
+            }
+            (None, false) => {}
+        }
+    }
+    if let (Some(seen), Some(open)) = (last, found.last_mut()) {
+        open.1 = after(seen);
+    }
     found
 }
 
@@ -149,6 +206,13 @@ impl<'a> Traces<'a> {
     pub(super) fn parts(self, name: &'a str) -> impl Iterator<Item = &'a Trace<'a>> {
         let catalogue = self.catalogue;
         self.all.iter().filter(move |trace| catalogue.name(trace.metric) == name && !trace.times.is_empty())
+    }
+
+    /// Series that are there whenever the rules are asked, whatever was pruned: what they say of when an entity was seen
+    /// is the same next year.
+    pub(super) fn lasting(self) -> impl Iterator<Item = &'a Trace<'a>> {
+        let catalogue = self.catalogue;
+        self.all.iter().filter(move |trace| catalogue.definition(trace.metric).is_some_and(super::is_read))
     }
 
     /// The metric of the whole entity, or its first part.

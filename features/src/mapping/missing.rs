@@ -92,8 +92,9 @@ const PLANNED: &str = "planned ends cannot be told from failures";
 const PART: &str = "seen only through its other sources";
 const TRUNCATION: &str = "the time before the first sample is unknown, so entities count as young";
 
-/// Metrics that the event rules read: metric, cause, effect of its lack.
-const NEEDED: [(&str, &str, &str); 46] = [
+/// Metrics that the event rules and the ends of watching read: metric, cause, effect of its lack. What an engine or a
+/// vCenter tells in events of its own is no metric.
+const NEEDED: &[(&str, &str, &str)] = &[
     ("restart.count", "container_oom", NO_EVENTS),
     ("restart.count", "container_crash", NO_EVENTS),
     ("restart.count", "probe_kill", NO_EVENTS),
@@ -113,30 +114,30 @@ const NEEDED: [(&str, &str, &str); 46] = [
     ("disruption.reason", "preempted", NO_EVENTS),
     ("deletion.time", "container_crash", PLANNED),
     ("owner", "container_crash", PLANNED),
-    ("probe.count", "probe_kill", NO_EVENTS),
+    ("pod.info", "container_crash", PLANNED),
+    ("probe.failures", "probe_kill", NO_EVENTS),
     ("created.time", "container_crash", TRUNCATION),
     ("start.time", "container_crash", TRUNCATION),
     ("start.time", "wasm_trap", PART),
     ("node.condition", "node_not_ready", NO_EVENTS),
     ("node.cordoned", "node_not_ready", PLANNED),
     ("node.cordoned", "node_reboot", PLANNED),
-    ("node.taint", "node_not_ready", PLANNED),
     ("boot.time", "node_reboot", NO_EVENTS),
-    ("boot.time", "ha_restart", NO_EVENTS),
+    ("boot.time", "ha_restart", PART),
     ("fs.readonly", "disk_fail", PART),
     ("fs.device_error", "disk_fail", PART),
     ("raid.disks_failed", "disk_fail", PART),
     ("raid.disks_active", "disk_fail", PART),
+    ("raid.disks_required", "disk_fail", PART),
     ("disk.smart.healthy", "disk_fail", PART),
     ("kernel.problem_active", "disk_fail", PART),
     ("power.state", "vm_down", NO_EVENTS),
-    ("guest.tools_running", "vm_down", PLANNED),
     ("maintenance", "vm_down", PLANNED),
-    ("host.connected", "vm_down", PART),
-    ("vm.info", "ha_restart", NO_EVENTS),
+    ("vm.info", "ha_restart", PART),
     ("oom.killed", "docker_oom", PART),
     ("restart.count", "docker_exit", PART),
     ("terminated.exit_code", "docker_exit", PART),
+    ("terminated.time", "docker_exit", INTERVAL),
     ("health.status", "docker_unhealthy", PART),
     ("invoke.errors", "wasm_trap", NO_EVENTS),
     ("wasm.deadline_traps", "wasm_trap", PART),

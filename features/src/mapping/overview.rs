@@ -1,6 +1,6 @@
 //! The catalogue as a person asks for it: what a metric is, who provides it, which features live on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -46,6 +46,16 @@ pub struct MetricOverview {
     pub families: Vec<Family>,
     /// Who provides it; none for metrics that only benchmarks or our own readers give.
     pub sources: Vec<SourceRow>,
+}
+
+impl MappingSet {
+    /// SHA-256 of the files that provide any of these metrics, by source.
+    #[must_use]
+    pub fn digests_of(&self, metrics: &[MetricId]) -> BTreeMap<String, String> {
+        let provide = self.rules.iter().filter(|rule| metrics.contains(&rule.meaning.metric));
+        let sources: BTreeSet<usize> = provide.map(|rule| self.rows[rule.row].source).collect();
+        sources.into_iter().map(|at| (self.sources[at].name.clone(), self.sources[at].sha256.clone())).collect()
+    }
 }
 
 /// Every metric of the catalogue with its sources, in the catalogue's order.
@@ -171,7 +181,7 @@ const SATURATION: [&str; 37] = [
     "cpu.idle",
 ];
 /// What episodes and counts of the past are read from.
-const HISTORY: [&str; 15] = [
+const HISTORY: [&str; 16] = [
     "restart.count",
     "terminated.reason",
     "terminated.exit_code",
@@ -179,6 +189,7 @@ const HISTORY: [&str; 15] = [
     "waiting.reason",
     "container.reason",
     "probe.count",
+    "probe.failures",
     "oom.events",
     "oom.killed",
     "ready",

@@ -1,5 +1,7 @@
 //! The spec as people write it: families of columns, durations such as `5m`, defaults where nothing is said.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use survival::TimeUnit;
 
@@ -7,6 +9,7 @@ use super::{
     Channel, FeatureSpec, FlatColumn, FlatSource, KERNEL_VERSION, RegimeChannel, Rollup, Statistic, Summary, TimeAxis,
 };
 use crate::catalogue::{Catalogue, MetricKind};
+use crate::mapping::{MappingSet, SHIPPED};
 use crate::{FeatureError, Result};
 
 /// Keys of a column that hold a duration.
@@ -134,7 +137,8 @@ impl FeatureSpec {
     /// last, mean, max and slope of a gauge; increase, rate and rate_max of a counter; increase of a delta;
     /// transitions of a state; changes of a time. `[[column]]` gives any other column as in [`FlatSource`], by
     /// `name` and `from`; with `windows = [..]` in place of `window` it gives one per window, named
-    /// `name.window`. `[sequence]` gives steps and channels.
+    /// `name.window`. `[sequence]` gives steps and channels. The shipped mappings that provide what it reads are pinned
+    /// by their digests.
     ///
     /// # Errors
     /// When the text is no such TOML, or the spec contradicts itself or the catalogue: one message that names
@@ -183,10 +187,15 @@ impl FeatureSpec {
             scrape_interval: Some(file.scrape_interval.ticks),
             rollup,
             catalogue_digest: catalogue.digest(),
+            mappings: BTreeMap::new(),
         };
         spec.validate(catalogue)?;
         spec.check_statistics(catalogue)?;
-        Ok(spec)
+        match MappingSet::of(&SHIPPED, catalogue) {
+            Ok(mappings) => spec.with_mappings(&mappings, catalogue),
+            // The shipped mappings speak of the shipped catalogue: for another one nothing is mapped by them.
+            Err(_) => Ok(spec),
+        }
     }
 }
 

@@ -31,7 +31,10 @@ pub enum Pooled {
     ZScore,
 }
 
-/// Where a flat column comes from. Windows are in ticks, half-open `[as_of − window, as_of)`.
+/// Where a flat column comes from. Windows are in ticks, half-open `[as_of − window, as_of)`, those of failures too.
+///
+/// The newest value of `cpu.limit` is, where nothing in the window shows it, the newest `cpu.quota` over the newest
+/// `cpu.period`, for a quota above 0: what the kernel enforces where the API is not asked.
 ///
 /// A metric may have several parts per entity (disks, mount points). A statistic is taken per part; counts
 /// (`increase`, `resets`, `count`, `transitions`, `changes`) are summed over the parts, `longest_gap` is the
@@ -142,7 +145,7 @@ pub enum FlatSource {
         /// Length of the window in ticks.
         window: i64,
     },
-    /// Failures of this entity key within a window.
+    /// Failures of this entity key within a window, known before its end.
     EventCount {
         /// Length of the window in ticks.
         window: i64,

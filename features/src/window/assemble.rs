@@ -22,8 +22,11 @@ pub struct Facts<'a> {
     pub born: Option<i64>,
     /// Attributes known at birth.
     pub attributes: &'a BTreeMap<String, f64>,
-    /// Times at which past failures became certain, ascending; later ones than `as_of` are not looked at.
+    /// Times at which past failures became certain, ascending; those at `as_of` or later are not looked at.
     pub failures: &'a [i64],
+    /// Times of the samples that showed them, in the same order; empty where each was shown when it became certain. A
+    /// failure that no sample before `as_of` showed is not looked at either.
+    pub shown: &'a [i64],
     /// Cause of each failure, in the same order; empty where causes are not known.
     pub causes: &'a [&'a str],
 }
@@ -80,7 +83,7 @@ impl RowAssembler {
     /// Adds the row of `entity` at `as_of`, from samples before it alone.
     ///
     /// # Errors
-    /// When `as_of` does not sit on a tile edge, or causes and failures differ in number.
+    /// When `as_of` does not sit on a tile edge, or failures and what is said of them differ in number.
     pub fn push(&mut self, entity: &Entity, facts: &Facts<'_>, tiles: &EntityTiles, as_of: i64) -> Result<()> {
         let mut flat = std::mem::take(&mut self.flat_values);
         let mut sequence = std::mem::take(&mut self.sequence_values);
@@ -97,7 +100,7 @@ impl RowAssembler {
     /// errors; on an error nothing is appended.
     ///
     /// # Errors
-    /// When `as_of` does not sit on a tile edge, or causes and failures differ in number.
+    /// When `as_of` does not sit on a tile edge, or failures and what is said of them differ in number.
     pub fn finalize(
         &mut self,
         entity: &str,
@@ -112,12 +115,13 @@ impl RowAssembler {
                 reason: format!("as_of {as_of} of {entity} is not on a tile edge (tile {})", self.spec.tile),
             });
         }
-        if !facts.causes.is_empty() && facts.causes.len() != facts.failures.len() {
-            return Err(FeatureError::Shape {
-                what: "causes of failures",
-                expected: facts.failures.len(),
-                got: facts.causes.len(),
-            });
+        let expected = facts.failures.len();
+        for (what, got) in
+            [("causes of failures", facts.causes.len()), ("moments that showed failures", facts.shown.len())]
+        {
+            if got != 0 && got != expected {
+                return Err(FeatureError::Shape { what, expected, got });
+            }
         }
         self.read(tiles, as_of);
         let row = Row { spec: &self.spec, cells: &self.cells, facts, tiles, as_of };
@@ -180,6 +184,11 @@ impl RowAssembler {
                 });
             }
         }
+        for limit in &program.derived {
+            for step in 0..limit.length {
+                fill_limit(cells, limit.limit + step, limit.quota + step, limit.period + step);
+            }
+        }
     }
 
     /// The rows assembled so far, leaving the assembler empty.
@@ -214,7 +223,7 @@ impl Row<'_> {
             Column::Attribute(name) => facts.attributes.get(name).copied().unwrap_or(f64::NAN),
             Column::Age => facts.born.map_or(f64::NAN, |born| spec.time.units(as_of - born)),
             Column::EventCount { window, cause } => self.events(cause.as_deref()).map_or(f64::NAN, |events| {
-                let recent = events.filter(|&time| time > as_of - window).count();
+                let recent = events.filter(|&time| time >= as_of - window).count();
                 f64::from(u32::try_from(recent).unwrap_or(u32::MAX))
             }),
             Column::SinceEvent { cause } => {
@@ -252,15 +261,18 @@ impl Row<'_> {
         }
     }
 
-    /// Failures certain by `as_of`, of one cause or any; `None` when a cause is asked for and causes are not known.
+    /// Failures certain and shown before `as_of`, of one cause or any; `None` when a cause is asked for and causes are
+    /// not known. A window of them is half-open, as those of tiles are.
     fn events(&self, cause: Option<&str>) -> Option<impl Iterator<Item = i64>> {
-        let Facts { failures, causes, .. } = *self.facts;
-        let past = failures.partition_point(|&time| time <= self.as_of);
+        let Facts { failures, shown, causes, .. } = *self.facts;
+        let as_of = self.as_of;
+        let past = failures.partition_point(|&time| time < as_of);
         if cause.is_some() && causes.is_empty() && past > 0 {
             return None;
         }
+        let known = move |&index: &usize| shown.get(index).is_none_or(|&time| time < as_of);
         let wanted = move |&index: &usize| cause.is_none_or(|cause| causes[index] == cause);
-        Some((0..past).filter(wanted).map(|index| failures[index]))
+        Some((0..past).filter(known).filter(wanted).map(|index| failures[index]))
     }
 
     fn season(&self, season: &Season, series: &super::series::Series) -> f64 {
@@ -273,6 +285,19 @@ impl Row<'_> {
             on_track!(series, track => track.rolled_at(number, multiple, gap).statistic(season.level, &frame))
         };
         season.value(self.as_of.div_euclid(hour) - 1, level)
+    }
+}
+
+/// Fills the cell of a limit that nothing showed, part by part, with quota over period. A quota of 0 or below is none.
+fn fill_limit(cells: &mut Cells, limit: usize, quota: usize, period: usize) {
+    if !cells.parts(limit).is_empty() {
+        return;
+    }
+    for at in 0..cells.parts(quota).len() {
+        let (part, used) = cells.parts(quota)[at];
+        if let Some(length) = cells.partner(period, part).filter(|&length| used > 0.0 && length > 0.0) {
+            cells.set(limit, part, used / length);
+        }
     }
 }
 

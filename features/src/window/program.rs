@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::Result;
 use crate::catalogue::{Catalogue, Combine, MetricId, MetricKind};
 use crate::season::Season;
-use crate::spec::{FeatureSpec, FlatSource, Statistic};
+use crate::spec::{self, FeatureSpec, FlatSource, Statistic};
 use crate::tile::{Frame, SpanKind};
 
 /// What is read from a span into a cell.
@@ -123,10 +123,21 @@ pub(super) struct ChannelRead {
     pub(super) fold: Fold,
 }
 
+/// Cells of a limit that may be shown by nothing but its two halves: the CPU limit, quota over period.
+#[derive(Debug)]
+pub(super) struct Derived {
+    pub(super) limit: usize,
+    pub(super) quota: usize,
+    pub(super) period: usize,
+    /// How many cells follow each other: one of a window, the steps of a sequence.
+    pub(super) length: usize,
+}
+
 /// The flat list a row is computed from.
 #[derive(Debug)]
 pub(super) struct Program {
     pub(super) reads: Vec<MetricReads>,
+    pub(super) derived: Vec<Derived>,
     pub(super) columns: Vec<Column>,
     pub(super) channels: Vec<ChannelRead>,
     pub(super) cells: usize,
@@ -136,12 +147,17 @@ struct Compiler<'a> {
     spec: &'a FeatureSpec,
     catalogue: &'a Catalogue,
     reads: BTreeMap<MetricId, MetricReads>,
+    derived: Vec<Derived>,
+    /// The CPU limit, its quota and its period.
+    cpu_limit: Option<(MetricId, MetricId, MetricId)>,
     cells: usize,
 }
 
 impl Program {
     pub(super) fn compile(spec: &FeatureSpec, catalogue: &Catalogue) -> Result<Self> {
-        let mut compiler = Compiler { spec, catalogue, reads: BTreeMap::new(), cells: 0 };
+        let cpu_limit = spec::cpu_limit(catalogue);
+        let mut compiler =
+            Compiler { spec, catalogue, reads: BTreeMap::new(), derived: Vec::new(), cpu_limit, cells: 0 };
         let columns = spec.flat.iter().map(|column| compiler.column(&column.source)).collect::<Result<Vec<_>>>()?;
         let mut channels = Vec::with_capacity(spec.channels.len());
         for channel in &spec.channels {
@@ -153,8 +169,8 @@ impl Program {
             };
             channels.push(ChannelRead { cell, divide_by, fold: compiler.fold(metric, channel.statistic) });
         }
-        let Compiler { reads, cells, .. } = compiler;
-        Ok(Self { reads: reads.into_values().collect(), columns, channels, cells })
+        let Compiler { reads, derived, cells, .. } = compiler;
+        Ok(Self { reads: reads.into_values().collect(), derived, columns, channels, cells })
     }
 }
 
@@ -281,7 +297,20 @@ impl Compiler<'_> {
     }
 
     fn cell(&mut self, metric: MetricId, window: i64, statistic: Statistic) -> usize {
-        self.read(metric, window, Read::Statistic(statistic))
+        let read = Read::Statistic(statistic);
+        let cell = self.read(metric, window, read);
+        if let Some((quota, period)) = self.halves(metric, statistic, cell) {
+            let (quota, period) = (self.read(quota, window, read), self.read(period, window, read));
+            self.derived.push(Derived { limit: cell, quota, period, length: 1 });
+        }
+        cell
+    }
+
+    /// Quota and period of the CPU limit, the first time a cell of its newest value is asked for.
+    fn halves(&self, metric: MetricId, statistic: Statistic, cell: usize) -> Option<(MetricId, MetricId)> {
+        let (limit, quota, period) = self.cpu_limit?;
+        let new = self.derived.iter().all(|known| known.limit != cell);
+        (metric == limit && statistic == Statistic::Last && new).then_some((quota, period))
     }
 
     fn metric(&mut self, metric: MetricId) -> &mut MetricReads {
@@ -314,6 +343,15 @@ impl Compiler<'_> {
 
     /// The cell of the newest step of a statistic; one more follows for each older step.
     fn steps(&mut self, metric: MetricId, statistic: Statistic) -> usize {
+        let cell = self.step_cells(metric, statistic);
+        if let Some((quota, period)) = self.halves(metric, statistic, cell) {
+            let (quota, period) = (self.step_cells(quota, statistic), self.step_cells(period, statistic));
+            self.derived.push(Derived { limit: cell, quota, period, length: self.spec.steps });
+        }
+        cell
+    }
+
+    fn step_cells(&mut self, metric: MetricId, statistic: Statistic) -> usize {
         let next = self.cells;
         let read = Read::Statistic(statistic);
         let reads = self.metric(metric);

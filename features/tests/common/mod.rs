@@ -81,6 +81,7 @@ pub(crate) fn spec() -> FeatureSpec {
         divide_by: limit.map(str::to_owned),
     };
     FeatureSpec {
+        mappings: Default::default(),
         kernel_version: KERNEL_VERSION,
         time: TimeAxis { unit: TimeUnit::Seconds, ticks_per_unit: 10 },
         tile: TILE,
@@ -246,7 +247,7 @@ pub(crate) fn row_of(tiles: &EntityTiles, failures: &[(i64, &str)], as_of: i64) 
     let mut assembler = RowAssembler::try_new(&spec(), &catalogue()).unwrap();
     let (times, causes): (Vec<i64>, Vec<&str>) = failures.iter().copied().unzip();
     let attributes = BTreeMap::from([("cores".to_owned(), 4.0)]);
-    let facts = Facts { born: Some(-7), attributes: &attributes, failures: &times, causes: &causes };
+    let facts = Facts { born: Some(-7), attributes: &attributes, failures: &times, causes: &causes, shown: &[] };
     assembler.push(&entity(), &facts, tiles, as_of).unwrap();
     let batch = assembler.finish().unwrap();
     batch.flat().iter().chain(batch.sequence()).copied().collect()

@@ -40,6 +40,7 @@ pub(crate) fn spec() -> FeatureSpec {
         divide_by: None,
     };
     FeatureSpec {
+        mappings: Default::default(),
         kernel_version: KERNEL_VERSION,
         time: TimeAxis { unit: TimeUnit::Hours, ticks_per_unit: 1 },
         tile: 1,

@@ -65,7 +65,8 @@ impl Wire {
         }
         let tiles = EntityTiles::build(&self.info.spec, &self.info.catalogue, entity.key(), &samples)?;
         let attributes: BTreeMap<String, f64> = std::mem::take(&mut window.attributes).into_iter().collect();
-        let facts = Facts { born: window.born, attributes: &attributes, failures: &window.failures, causes: &[] };
+        let facts =
+            Facts { born: window.born, attributes: &attributes, failures: &window.failures, causes: &[], shown: &[] };
         assembler.push(&entity, &facts, &tiles, as_of)?;
         // Finished one by one, so that a value too large for single precision costs its own row only.
         Ok(assembler.finish()?)

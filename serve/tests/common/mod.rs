@@ -27,6 +27,7 @@ pub fn spec() -> FeatureSpec {
     let tile = |metric: &str, statistic| FlatSource::Tile { metric: metric.to_owned(), statistic, window: 10 * TILE };
     let column = |name: &str, source| FlatColumn { name: name.to_owned(), source };
     FeatureSpec {
+        mappings: Default::default(),
         kernel_version: KERNEL_VERSION,
         time: TimeAxis { unit: TimeUnit::Hours, ticks_per_unit: 3_600_000 },
         tile: TILE,
