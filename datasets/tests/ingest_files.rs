@@ -8,7 +8,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{Array, ArrayRef, Float64Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use datasets::Silent;
 use datasets::ingest::files::{FileKind, FileTarget, TablePlan, import};
 use datasets::ingest::{HistoryOptions, HistoryReport, RowStore};
@@ -136,6 +136,65 @@ fn a_wide_parquet_of_any_time_type() {
             assert!(error.contains("\"time\" is Int64; say its unit"), "{error}");
         }
     }
+}
+
+/// A table of one container's memory whose times are written one way.
+fn table_with(time: ArrayRef, path: &Path) {
+    let rows = time.len();
+    let text = |value: &str| Arc::new(StringArray::from(vec![value; rows])) as ArrayRef;
+    let batch = RecordBatch::try_from_iter([
+        ("time", time),
+        ("pod", text("cart")),
+        ("mem", Arc::new(Float64Array::from(vec![1.0; rows])) as ArrayRef),
+    ])
+    .unwrap();
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+}
+
+fn plan_with(unit: &str) -> TablePlan {
+    plan(&format!(
+        "[time]\ncolumn = \"time\"\nunit = \"{unit}\"\n[entity]\nkind = \"pod\"\nkey = [\"pod\"]\n\
+         [[value]]\ncolumn = \"mem\"\nmetric = \"mem.working_set\"\n"
+    ))
+}
+
+#[test]
+fn a_time_that_is_no_number_is_refused_with_its_row() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nan.parquet");
+    for bad in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        table_with(Arc::new(Float64Array::from(vec![1.7e9, 1.7e9 + 0.5, bad])), &path);
+        let error = refusal(&path, &FileKind::Parquet(plan_with("s")));
+        assert!(error.contains("nan.parquet, line 3") && error.contains("column \"time\""), "{error}");
+        assert!(error.contains(&format!("{bad} is no time")), "{error}");
+    }
+}
+
+#[test]
+fn a_time_in_the_wrong_unit_is_refused_and_one_a_little_ahead_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("t.parquet");
+    // Nanoseconds, said to be milliseconds: tens of thousands of years ahead.
+    table_with(Arc::new(Int64Array::from(vec![T, T * 1_000_000])), &path);
+    let error = refusal(&path, &FileKind::Parquet(plan_with("ms")));
+    for part in ["t.parquet, line 2", "column \"time\"", "far in the future", "unit", "Ms"] {
+        assert!(error.contains(part), "{error} lacks {part:?}");
+    }
+    table_with(Arc::new(Float64Array::from(vec![1e300])), &path);
+    assert!(refusal(&path, &FileKind::Parquet(plan_with("s"))).contains("far in the future"));
+    let csv = write(folder.path(), "t.csv", format!("time,pod,mem\n{T}000000,cart,1\n"));
+    assert!(refusal(&csv, &FileKind::Csv(plan_with("ms"))).contains("t.csv, line 2"));
+
+    // An hour is a clock that goes wrong.
+    let hour_ahead = datasets::ingest::now() + 3_600_000;
+    table_with(Arc::new(Int64Array::from(vec![T, hour_ahead])), &path);
+    let lake = folder.path().join("lake");
+    let report = run(&lake, &path, &FileKind::Parquet(plan_with("ms"))).unwrap();
+    assert_eq!((report.rows, report.dropped.as_slice()), (1, [("far_future", 1)].as_slice()));
+    assert!(report.refusal.unwrap().contains("too far ahead"));
+    assert_eq!(samples(&lake, "pod/cart mem.working_set"), [(T, 1.0)]);
 }
 
 #[test]
@@ -317,6 +376,71 @@ fn an_import_that_died_goes_on_and_stores_nothing_twice() {
         stored.dedup();
         assert_eq!(stored.len(), rows, "every sample once");
         assert_eq!(report.rows as usize, rows - half);
+    }
+}
+
+/// Counters of many hosts, each with its start, of one family that is much longer than a piece. Times are whole seconds:
+/// only the end mark says that they are no milliseconds.
+fn open_metrics(hosts: usize) -> String {
+    let mut text = "# TYPE node_disk_read_time_seconds counter\n".to_owned();
+    let job = "j".repeat(400);
+    for host in 0..hosts {
+        let labels = format!("{{device=\"sda\",instance=\"host-{host}:9100\",job=\"{job}\"}}");
+        text += &format!("node_disk_read_time_seconds_total{labels} 5 1700000000\n");
+        text += &format!("node_disk_read_time_seconds_created{labels} 1699999000\n");
+    }
+    text + "# EOF\n"
+}
+
+#[test]
+fn an_exposition_means_the_same_wherever_it_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let hosts = 5000;
+    let text = open_metrics(hosts);
+    assert!(text.len() > 4 << 20, "several pieces");
+    let path = write(folder.path(), "big.om", &text);
+    let kind = FileKind::Exposition { at: None };
+    let whole = Arc::new(TestStore::default());
+    let report = import(&path, &kind, &target(whole.clone()), &Silent).unwrap();
+    assert_eq!((report.samples, report.rows, report.bad_lines), (hosts as u64, 2 * hosts as u64, 0));
+    let times: std::collections::BTreeSet<i64> = whole.rows().iter().map(|row| row.time).collect();
+    assert_eq!(times.into_iter().collect::<Vec<_>>(), [1_699_999_000_000, T], "a start and a value of every host");
+
+    // The same for a run that died between two pieces.
+    let store = Arc::new(TestStore::default());
+    let mut target = target(store.clone());
+    target.options.max_rows = 1000;
+    store.fail_imports_after(Some(2));
+    import(&path, &kind, &target, &Silent).unwrap_err();
+    store.fail_imports_after(None);
+    let report = import(&path, &kind, &target, &Silent).unwrap();
+    assert!(report.resumed && report.bad_lines == 0);
+    assert_eq!(store.rows().len(), 2 * hosts);
+    let rows = |store: &TestStore| {
+        let mut rows: Vec<_> = store.rows().iter().map(|row| (row.series, row.time, row.value.to_bits())).collect();
+        rows.sort_unstable();
+        rows
+    };
+    assert_eq!(rows(&store), rows(&whole));
+}
+
+#[test]
+fn a_bad_type_line_is_counted_once_and_lines_keep_their_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = |at: i64| format!("node_memory_MemTotal_bytes{{instance=\"a:9100\"}} 4e9 {}\n", T + at);
+    for (first, bad) in
+        [("# TYPE node_memory_MemTotal_bytes gauge\n", 1), ("# TYPE node_memory_MemTotal_bytes level\n", 2)]
+    {
+        let mut text = first.to_owned();
+        text.extend((0..40_000).map(sample));
+        text += "node_memory_MemTotal_bytes{ 4e9\n";
+        assert!(text.len() > 2 << 20, "several pieces");
+        let path = write(folder.path(), "types.prom", &text);
+        let store = Arc::new(TestStore::default());
+        let report = import(&path, &FileKind::Exposition { at: None }, &target(store), &Silent).unwrap();
+        assert_eq!((report.rows, report.bad_lines), (40_000, bad));
+        let line = if bad == 1 { "line 40002," } else { "line 1," };
+        assert!(report.refusal.as_deref().unwrap().starts_with(line), "{:?}", report.refusal);
     }
 }
 

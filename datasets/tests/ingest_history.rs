@@ -4,11 +4,15 @@
 
 mod ingest_support;
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::{DataType, Float64Type, Int64Type};
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{RawQuery, State};
@@ -16,11 +20,20 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use datasets::Silent;
+use datasets::ingest::files::{FileKind, FileTarget, TablePlan, import};
+use datasets::ingest::history::{Moment, Period};
 use datasets::ingest::prometheus::{self, Mode};
-use datasets::ingest::{Auth, Endpoint, HistoryOptions, HistoryReport, victoria};
+use datasets::ingest::{
+    Auth, Endpoint, HistoryOptions, HistoryReport, Pipeline, ReceiverOptions, RowStore, now, victoria,
+};
+use datasets::lake::{CompactOptions, Lake, Table, compact};
+use features::Catalogue;
 use features::canonical::Limits;
+use features::mapping::MappingSet;
 use features::sample::STALE_NAN_BITS;
 use ingest_support::*;
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use prost::Message;
 
 const FROM: i64 = 1_700_000_000_000;
@@ -68,8 +81,11 @@ enum Mood {
     Status(u16, &'static str),
     /// Answers samples though chunks are asked for.
     Old,
+    /// The connection breaks, and nobody listens for a while.
+    Restarts,
 }
 
+/// By name and instance, or name and `label=value,label=value`.
 type Data = BTreeMap<(&'static str, &'static str), Vec<(i64, f64)>>;
 
 struct Server {
@@ -79,6 +95,7 @@ struct Server {
     /// Names and spans asked for.
     asked: Mutex<Vec<(String, i64, i64)>>,
     url: Mutex<String>,
+    listening: Mutex<Option<tokio::task::AbortHandle>>,
 }
 
 fn data() -> Data {
@@ -97,22 +114,47 @@ fn data() -> Data {
 
 impl Server {
     async fn start(mood: impl Fn(usize) -> Mood + Send + Sync + 'static) -> Arc<Self> {
+        Self::of(data(), mood).await
+    }
+
+    async fn of(data: Data, mood: impl Fn(usize) -> Mood + Send + Sync + 'static) -> Arc<Self> {
         let server = Arc::new(Self {
-            data: data(),
+            data,
             mood: Box::new(mood),
             requests: AtomicUsize::new(0),
             asked: Mutex::default(),
             url: Mutex::default(),
+            listening: Mutex::default(),
         });
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         *server.url.lock().unwrap() = format!("http://{}", listener.local_addr().unwrap());
+        server.listen(listener);
+        server
+    }
+
+    fn listen(self: &Arc<Self>, listener: tokio::net::TcpListener) {
         let router = Router::new()
             .route("/api/v1/read", post(read))
             .route("/api/v1/export", get(export))
             .route("/api/v1/label/__name__/values", get(names))
-            .with_state(server.clone());
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        server
+            .with_state(self.clone());
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        *self.listening.lock().unwrap() = Some(task.abort_handle());
+    }
+
+    /// Returns once nobody listens any more; somebody will again on the same port.
+    async fn restart(self: &Arc<Self>) {
+        let listening = self.listening.lock().unwrap().take();
+        listening.unwrap().abort();
+        let address = self.url.lock().unwrap().trim_start_matches("http://").to_owned();
+        while tokio::net::TcpStream::connect(&address).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+        let server = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            server.listen(tokio::net::TcpListener::bind(&address).await.unwrap());
+        });
     }
 
     fn endpoint(&self) -> Endpoint {
@@ -127,8 +169,15 @@ impl Server {
     fn series(&self, pattern: &str) -> impl Iterator<Item = (Labels<'static>, &Vec<(i64, f64)>)> {
         let names: Vec<String> = pattern.split('|').map(|name| name.replace('\\', "")).collect();
         let wanted = self.data.iter().filter(move |((name, _), _)| names.iter().any(|wanted| wanted == name));
-        wanted.map(|((name, instance), points)| (named(name, &[("instance", instance)]), points))
+        wanted.map(|((name, labels), points)| (labels_of(name, labels), points))
     }
+}
+
+fn labels_of(name: &'static str, labels: &'static str) -> Labels<'static> {
+    if !labels.contains('=') {
+        return named(name, &[("instance", labels)]);
+    }
+    named(name, &labels.split(',').map(|pair| pair.split_once('=').unwrap()).collect::<Vec<_>>())
 }
 
 async fn read(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes) -> Response {
@@ -142,9 +191,13 @@ async fn read(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes
     if let Mood::Status(status, text) = mood {
         return (StatusCode::from_u16(status).unwrap(), text).into_response();
     }
+    if mood == Mood::Restarts {
+        server.restart().await;
+    }
     server.asked.lock().unwrap().push((pattern.clone(), query.from, query.until));
     let inside = |time: &i64| (query.from..=query.until).contains(time);
-    if request.accepted == [1] && mood != Mood::Old {
+    // As Prometheus chooses: the first form it knows.
+    if request.accepted.first() == Some(&1) && mood != Mood::Old {
         let mut stream = Vec::new();
         for (labels, points) in server.series(&pattern) {
             // As on disk: whole chunks that touch the span, whatever else they hold.
@@ -211,10 +264,11 @@ async fn names(State(server): State<Arc<Server>>, headers: HeaderMap) -> Respons
 
 /// Sent in pieces that respect no boundary; a torn one ends in an error.
 fn streamed(content_type: &str, bytes: Vec<u8>, mood: Mood) -> Response {
-    let whole = if mood == Mood::Torn { bytes.len() / 2 } else { bytes.len() };
+    let torn = matches!(mood, Mood::Torn | Mood::Restarts);
+    let whole = if torn { bytes.len() / 2 } else { bytes.len() };
     let mut pieces: Vec<Result<Vec<u8>, std::io::Error>> =
         bytes[..whole].chunks(37).map(|piece| Ok(piece.to_vec())).collect();
-    if mood == Mood::Torn {
+    if torn {
         pieces.push(Err(std::io::Error::other("the server died")));
     }
     ([("content-type", content_type)], Body::from_stream(futures_util::stream::iter(pieces))).into_response()
@@ -318,6 +372,10 @@ impl Bits {
 
 /// Everything mapped, until before the 90th sample.
 fn expected() -> Content {
+    expected_until(UNTIL)
+}
+
+fn expected_until(until: i64) -> Content {
     let mut content = Content::new();
     for ((name, instance), points) in data() {
         let metric = match name {
@@ -325,7 +383,7 @@ fn expected() -> Content {
             LOAD => "node.mem.total",
             _ => continue,
         };
-        let points = points.into_iter().filter(|(time, _)| *time < UNTIL).map(|(time, value)| (time, value.to_bits()));
+        let points = points.into_iter().filter(|(time, _)| *time < until).map(|(time, value)| (time, value.to_bits()));
         let host = instance.trim_end_matches(":9100");
         content.insert(format!("node/{host} {metric}"), points.collect());
     }
@@ -346,12 +404,17 @@ fn options() -> HistoryOptions {
 async fn backfill(
     server: &Server,
     mode: Mode,
-    dir: &std::path::Path,
+    dir: &Path,
     options: &HistoryOptions,
 ) -> datasets::Result<HistoryReport> {
-    let lake = open_lake(dir);
-    let pipeline = pipeline(lake, Limits::default());
-    prometheus::backfill(&server.endpoint(), mode, &wanted(), FROM, UNTIL, options, pipeline, &Silent).await
+    let pipeline = pipeline(open_lake(dir), Limits::default());
+    let period = Period::fixed(FROM, UNTIL);
+    prometheus::backfill(&server.endpoint(), mode, &wanted(), &period, options, pipeline, &Silent).await
+}
+
+async fn backfill_period(endpoint: &Endpoint, dir: &Path, period: &Period) -> datasets::Result<HistoryReport> {
+    let pipeline = pipeline(open_lake(dir), Limits::default());
+    prometheus::backfill(endpoint, Mode::Streamed, &wanted(), period, &options(), pipeline, &Silent).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -390,7 +453,7 @@ async fn damage_on_the_way_is_noticed_and_asked_for_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_died_goes_on_where_it_stopped() {
-    let dead = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let dead = Arc::new(AtomicBool::new(true));
     let switch = dead.clone();
     let server = Server::start(move |request| match request {
         5.. if switch.load(Ordering::SeqCst) => Mood::Torn,
@@ -415,6 +478,90 @@ async fn a_run_that_died_goes_on_where_it_stopped() {
     let report = backfill(&server, Mode::Streamed, folder.path(), &options()).await.unwrap();
     assert!(report.already_complete);
     assert_eq!((report.rows, server.requests.load(Ordering::SeqCst)), (0, before), "nothing is asked or stored twice");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_words_later_go_on_where_the_last_run_stopped() {
+    let dead = Arc::new(AtomicBool::new(true));
+    let switch = dead.clone();
+    let server = Server::start(move |request| match request {
+        5.. if switch.load(Ordering::SeqCst) => Mood::Torn,
+        _ => Mood::Good,
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let later = |by: i64| Period { from: Moment::ago("30d", FROM + by), until: Moment::ago("0s", UNTIL + by) };
+    let run = |by: i64| {
+        let (endpoint, period, dir) = (server.endpoint(), later(by), folder.path());
+        async move { backfill_period(&endpoint, dir, &period).await }
+    };
+    run(0).await.unwrap_err();
+
+    // A minute later it goes on in the windows it began, and then fetches what has come since, with an overlap of ten
+    // minutes: 44 steps more.
+    dead.store(false, Ordering::SeqCst);
+    server.asked.lock().unwrap().clear();
+    let report = run(60_000).await.unwrap();
+    assert!(report.resumed && !report.already_complete);
+    assert_eq!(report.pieces, 5 + 6);
+    let asked = std::mem::take(&mut *server.asked.lock().unwrap());
+    assert_eq!(asked[0], (LOAD.to_owned(), FROM + 40 * STEP, FROM + 60 * STEP - 1));
+    assert_eq!(asked[4], (LOAD.to_owned(), FROM + 80 * STEP, UNTIL - 1));
+    assert_eq!(asked[5].1, UNTIL - 40 * STEP);
+    assert_eq!(asked[10].2, UNTIL + 60_000 - 1);
+    assert_same(&content(folder.path()), &expected_until(UNTIL + 60_000));
+
+    // Another repetition begins at the last end, not thirty days back.
+    let report = run(120_000).await.unwrap();
+    assert!(report.resumed && !report.already_complete);
+    let asked = std::mem::take(&mut *server.asked.lock().unwrap());
+    assert_eq!((asked[0].1, asked[asked.len() - 1].2), (UNTIL + 60_000 - 40 * STEP, UNTIL + 120_000 - 1));
+    assert_same(&content(folder.path()), &expected_until(UNTIL + 120_000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_still_to_come_is_not_noted_as_fetched() {
+    let server = Server::start(|_| Mood::Good).await;
+    let folder = tempfile::tempdir().unwrap();
+    let begun = now();
+    let period = Period::fixed(begun - 600_000, begun + 86_400_000);
+    for run in 0..2 {
+        let report = backfill_period(&server.endpoint(), folder.path(), &period).await.unwrap();
+        assert!(!report.already_complete && report.pieces > 0, "run {run}: {report:?}");
+        let asked = std::mem::take(&mut *server.asked.lock().unwrap());
+        assert!(asked.iter().all(|(_, _, until)| *until <= now()), "{asked:?}");
+        // So that the second run has something to do.
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let period = Period::fixed(begun + 60_000_000, begun + 86_400_000);
+    let error = backfill_period(&server.endpoint(), folder.path(), &period).await.unwrap_err().to_string();
+    assert!(error.contains("which is now"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_service_that_is_restarted_is_waited_for() {
+    let mood = |request: usize| if request == 3 { Mood::Restarts } else { Mood::Good };
+    let server = Server::start(mood).await;
+    let folder = tempfile::tempdir().unwrap();
+    let period = Period::fixed(FROM, UNTIL);
+    let report = backfill_period(&server.endpoint(), folder.path(), &period).await.unwrap();
+    assert_same(&content(folder.path()), &expected());
+    assert_eq!((report.pieces, server.requests.load(Ordering::SeqCst)), (10, 11));
+
+    // Not for ever.
+    let server = Server::start(mood).await;
+    let folder = tempfile::tempdir().unwrap();
+    let endpoint = Endpoint { outage: Duration::ZERO, ..server.endpoint() };
+    let error = backfill_period(&endpoint, folder.path(), &period).await.unwrap_err().to_string();
+    assert!(error.contains("cannot connect"), "{error}");
+
+    // And not at all where nobody ever answered: this would wait for an hour.
+    let free = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nobody = format!("http://{}", free.local_addr().unwrap());
+    drop(free);
+    let endpoint = Endpoint { outage: Duration::from_secs(3600), ..Endpoint::new(nobody) };
+    let error = backfill_period(&endpoint, folder.path(), &period).await.unwrap_err().to_string();
+    assert!(error.contains("cannot connect") && error.contains("is it running"), "{error}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -491,7 +638,8 @@ async fn export_lines_bring_the_same_history_and_resume() {
     let names = wanted();
     let run = || async {
         let pipeline = pipeline(open_lake(folder.path()), Limits::default());
-        victoria::backfill(&server.endpoint(), &names, FROM, UNTIL, &options(), pipeline, &Silent).await
+        let period = Period::fixed(FROM, UNTIL);
+        victoria::backfill(&server.endpoint(), &names, &period, &options(), pipeline, &Silent).await
     };
     let error = run().await.unwrap_err().to_string();
     assert!(error.contains("502"), "{error}");
@@ -501,4 +649,195 @@ async fn export_lines_bring_the_same_history_and_resume() {
     // Its exports leave stale marks out.
     expected.get_mut("node/b node.mem.available").unwrap().pop();
     assert_same(&content(folder.path()), &expected);
+}
+
+/// Three hours over a midnight, every 15 seconds.
+const TICKS: i64 = 720;
+const FLEET_UNTIL: i64 = FROM + TICKS * STEP;
+
+/// A day that ends soon after the begin: levels, counters with resets and parts, states, ends and stale marks, entities
+/// with and without incarnations.
+fn fleet() -> Data {
+    const CONTAINER: &str = "container=app,id=/kubepods/pod0123456789abcdef0123456789abcdef/c,namespace=shop,pod=cart";
+    let mut data = Data::new();
+    let mut put = |name, labels, value: &dyn Fn(i64) -> Option<f64>| {
+        let points = (0..TICKS).filter_map(|at| Some((FROM + at * STEP, value(at)?)));
+        data.insert((name, labels), points.collect());
+    };
+    let level = |at: i64| 1e9 + (at * at % 97) as f64 / 7.0;
+    put(MEMORY, "a:9100", &|at| Some(level(at)));
+    // Gone for an hour, with a mark at its end.
+    put(MEMORY, "b:9100", &|at| match at {
+        200 => Some(f64::from_bits(STALE_NAN_BITS)),
+        201..440 => None,
+        _ => Some(level(at + 1)),
+    });
+    let idle = |at: i64| (at % 300) as f64 * 14.7;
+    put("node_cpu_seconds_total", "cpu=0,instance=a:9100,mode=idle", &|at| Some(idle(at)));
+    put("node_cpu_seconds_total", "cpu=1,instance=a:9100,mode=idle", &|at| Some(idle(at + 40)));
+    put("node_disk_read_time_seconds_total", "device=sda,instance=a:9100", &|at| Some(at as f64 / 3.0));
+    put("container_memory_working_set_bytes", CONTAINER, &|at| Some(level(at).floor()));
+    put("container_cpu_usage_seconds_total", CONTAINER, &|at| Some((at % 500) as f64 * 0.1));
+    let pending = |at: i64| f64::from(u8::from(at % 333 < 20));
+    let uid = "namespace=shop,phase=Pending,pod=cart,uid=01234567-89ab-cdef-0123-456789abcdef";
+    put("kube_pod_status_phase", uid, &|at| Some(pending(at)));
+    let uid = "namespace=shop,phase=Running,pod=cart,uid=01234567-89ab-cdef-0123-456789abcdef";
+    put("kube_pod_status_phase", uid, &|at| Some(1.0 - pending(at)));
+    put("go_goroutines", "a:9100", &|_| Some(7.0));
+    data
+}
+
+fn standard_pipeline(store: Arc<dyn RowStore>) -> Arc<Pipeline> {
+    let catalogue = Arc::new(Catalogue::standard());
+    let mappings = Arc::new(MappingSet::standard(&catalogue));
+    Arc::new(Pipeline::new(store, catalogue, mappings, Limits::default()))
+}
+
+/// What the receiver of the test below takes for now.
+static CLOCK: AtomicI64 = AtomicI64::new(0);
+
+/// Sends it minute by minute as it happens; some messages twice, two in the wrong order.
+async fn receive(data: &Data, dir: &Path) {
+    let options = ReceiverOptions { clock: || CLOCK.load(Ordering::SeqCst), ..ReceiverOptions::default() };
+    CLOCK.store(FROM, Ordering::SeqCst);
+    let receiver = Receiver::start(standard_pipeline(open_lake(dir)), options).await;
+    let mut minutes: Vec<i64> = (FROM..FLEET_UNTIL).step_by(60_000).collect();
+    minutes.swap(7, 8);
+    for (turn, &minute) in minutes.iter().enumerate() {
+        CLOCK.fetch_max(minute + 61_000, Ordering::SeqCst);
+        let inside = |(time, _): &&(i64, f64)| (minute..minute + 60_000).contains(time);
+        let series = data.iter().map(|(&(name, labels), points)| {
+            (labels_of(name, labels), points.iter().filter(inside).copied().collect::<Vec<_>>())
+        });
+        let body = snappy(&write_request_1(&series.collect::<Vec<_>>()));
+        let times = if turn % 10 == 0 { 2 } else { 1 };
+        for _ in 0..times {
+            assert_eq!(ingest_support::post(&receiver, V1, body.clone()).await, (204, String::new()));
+        }
+    }
+    receiver.stop().await;
+}
+
+/// Writes it as a table of series.
+fn export_parquet(data: &Data, path: &Path) -> TablePlan {
+    let rows: Vec<(Labels<'static>, i64, f64)> = data
+        .iter()
+        .flat_map(|(&(name, labels), points)| {
+            points.iter().map(move |&(time, value)| (labels_of(name, labels), time, value))
+        })
+        .collect();
+    let names: BTreeSet<&str> = rows.iter().flat_map(|(labels, ..)| labels.iter().map(|label| label.0)).collect();
+    let text = |name: &str| -> ArrayRef {
+        let value = |(labels, ..): &(Labels<'static>, i64, f64)| {
+            labels.iter().find(|label| label.0 == name).map(|label| label.1)
+        };
+        Arc::new(rows.iter().map(value).collect::<StringArray>())
+    };
+    let times: ArrayRef = Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.1)));
+    let values: ArrayRef = Arc::new(Float64Array::from_iter_values(rows.iter().map(|row| row.2)));
+    let columns = names.iter().map(|&name| (name, text(name))).chain([("t", times), ("v", values)]);
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut writer = ArrowWriter::try_new(std::fs::File::create(path).unwrap(), batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    let labels: Vec<&&str> = names.iter().filter(|name| **name != "__name__").collect();
+    let plan = format!(
+        "[time]\ncolumn = \"t\"\nunit = \"ms\"\n[series]\nname = \"__name__\"\nvalue = \"v\"\nlabels = {labels:?}\n"
+    );
+    TablePlan::parse(&plan).unwrap()
+}
+
+/// Every field of every tile as its file holds it, floats as bits, by kind, key, incarnation, metric, part and number.
+fn tiles(dir: &Path) -> BTreeMap<(String, i64), Vec<i64>> {
+    let catalogue = Catalogue::standard();
+    let lake = Lake::open(dir).unwrap();
+    let mut tiles = BTreeMap::new();
+    for file in lake.snapshot().files.iter().filter(|file| file.table == Table::Tiles) {
+        let file = std::fs::File::open(dir.join(&file.path)).unwrap();
+        for batch in ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap() {
+            let batch = batch.unwrap();
+            let bits = |column: &ArrayRef| -> Vec<i64> {
+                match column.data_type() {
+                    DataType::Float64 => {
+                        let values = column.as_primitive::<Float64Type>().values().iter();
+                        values.map(|value| value.to_bits().cast_signed()).collect()
+                    }
+                    _ => cast(column, &DataType::Int64).unwrap().as_primitive::<Int64Type>().values().to_vec(),
+                }
+            };
+            let named = |name: &str| bits(batch.column_by_name(name).unwrap());
+            let (series, numbers) = (named("series_id"), named("number"));
+            let schema = batch.schema();
+            let ids = ["entity_id", "metric", "series_id", "number"];
+            let fields = schema.fields().iter().zip(batch.columns());
+            let fields: Vec<Vec<i64>> = fields
+                .filter(|(field, _)| !ids.contains(&field.name().as_str()))
+                .map(|(_, column)| bits(column))
+                .collect();
+            for (row, (&series, &number)) in series.iter().zip(&numbers).enumerate() {
+                let series = &lake.tables().series()[usize::try_from(series).unwrap()];
+                let entity = &lake.tables().entities()[usize::try_from(series.entity).unwrap()];
+                let whose = format!(
+                    "{}/{} {:?} {} {}",
+                    entity.kind.name(),
+                    entity.key,
+                    series.incarnation,
+                    catalogue.name(series.metric),
+                    series.part
+                );
+                let tile = fields.iter().map(|field| field[row]).collect();
+                assert!(tiles.insert((whose, number), tile).is_none(), "two tiles of one series and number");
+            }
+        }
+    }
+    tiles
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn received_read_back_or_imported_from_parquet_the_tiles_are_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = |name: &str| folder.path().join(name);
+    let data = fleet();
+
+    receive(&data, &lake("received")).await;
+
+    let server = Server::of(fleet(), |_| Mood::Good).await;
+    let names: BTreeSet<String> = data.keys().map(|(name, _)| (*name).to_owned()).collect();
+    let names: Vec<String> = names.into_iter().collect();
+    let options = HistoryOptions { known_after: 60_000, window: 3_600_000, batch: 3, max_rows: 100_000 };
+    let period = Period::fixed(FROM, FLEET_UNTIL);
+    for (name, mode) in [("chunks", Mode::Streamed), ("samples", Mode::Samples)] {
+        let pipeline = standard_pipeline(open_lake(&lake(name)));
+        prometheus::backfill(&server.endpoint(), mode, &names, &period, &options, pipeline, &Silent).await.unwrap();
+    }
+
+    let path = folder.path().join("fleet.parquet");
+    let kind = FileKind::Parquet(export_parquet(&data, &path));
+    let catalogue = Arc::new(Catalogue::standard());
+    let target = FileTarget {
+        store: open_lake(&lake("parquet")),
+        mappings: Arc::new(MappingSet::standard(&catalogue)),
+        catalogue,
+        limits: Limits::default(),
+        options,
+    };
+    import(&path, &kind, &target, &Silent).unwrap();
+
+    let samples = content(&lake("received"));
+    assert!(samples.contains_key("container/shop/cart/app mem.working_set"), "{:?}", samples.keys());
+    assert_eq!(samples.len(), 8, "{:?}", samples.keys());
+    let report = compact(&lake("received"), &CompactOptions::at(now()), &Silent).unwrap();
+    let first = tiles(&lake("received"));
+    assert!(report.tiles > 200 && report.tiles == first.len() as u64, "{report:?}");
+    let days: BTreeSet<i64> = first.keys().map(|(_, number)| number.div_euclid(288)).collect();
+    assert_eq!(days.len(), 2, "both sides of midnight");
+    for name in ["chunks", "samples", "parquet"] {
+        assert_same(&content(&lake(name)), &samples);
+        compact(&lake(name), &CompactOptions::at(now()), &Silent).unwrap();
+        let other = tiles(&lake(name));
+        assert_eq!(other.keys().collect::<Vec<_>>(), first.keys().collect::<Vec<_>>(), "{name}");
+        for (key, tile) in &first {
+            assert_eq!(tile, &other[key], "{name}: {key:?}");
+        }
+    }
 }

@@ -6,8 +6,10 @@ mod ingest_support;
 
 use std::io::Write;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::{Buf, BufMut};
 use datasets::ingest::{ReceiverOptions, now};
 use features::canonical::Limits;
 use features::sample::STALE_NAN_BITS;
@@ -23,8 +25,8 @@ use opentelemetry_proto::tonic::metrics::v1::{
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use prost::Message;
-use tonic::Code;
-use tonic::codec::CompressionEncoding;
+use tonic::codec::{Codec, CompressionEncoding, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::{Code, Status};
 
 const GAUGE: &str = "container.memory.working_set";
 const COUNTER: &str = "container.cpu.time";
@@ -66,6 +68,44 @@ fn request(metrics: Vec<Metric>) -> ExportMetricsServiceRequest {
             scope_metrics: vec![ScopeMetrics { metrics, ..ScopeMetrics::default() }],
             ..ResourceMetrics::default()
         }],
+    }
+}
+
+/// Sends bytes as they are.
+struct Raw;
+
+impl Codec for Raw {
+    type Encode = Vec<u8>;
+    type Decode = Vec<u8>;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        Self
+    }
+
+    fn decoder(&mut self) -> Self {
+        Self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn encode(&mut self, message: Vec<u8>, into: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        into.put_slice(&message);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Vec<u8>;
+    type Error = Status;
+
+    fn decode(&mut self, message: &mut DecodeBuf<'_>) -> Result<Option<Vec<u8>>, Status> {
+        let length = message.remaining();
+        Ok(Some(message.copy_to_bytes(length).to_vec()))
     }
 }
 
@@ -146,8 +186,135 @@ async fn large_messages_pass_and_larger_ones_are_refused() {
     grpc(&receiver).await.export(large).await.unwrap();
     assert_eq!(store.rows().len(), 250_000);
     let error = grpc(&receiver).await.export(of(500_000)).await.unwrap_err();
-    assert_eq!(error.code(), Code::OutOfRange, "{error}");
+    // OUT_OF_RANGE, as the library has it, would be sent again for ever.
+    assert_eq!(error.code(), Code::ResourceExhausted, "{error}");
+    assert!(error.message().contains("the limit is: 8388608 bytes"), "{error}");
+    assert!(error.details().is_empty(), "with a retry hint it would be sent again as well");
     assert_eq!(store.rows().len(), 250_000);
+    let stats = receiver.stop().await;
+    assert_eq!(stats.requests, [("otlp_grpc", "stored", 1), ("otlp_grpc", "too_large", 1)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_too_many_points_is_too_large_and_leaves_nothing() {
+    let store = Arc::new(TestStore::default());
+    let options = ReceiverOptions { max_samples: 3, ..ReceiverOptions::default() };
+    let receiver = Receiver::start(pipeline(store.clone(), Limits::default()), options).await;
+    let t = now();
+    let of = |points: i64| request(vec![gauge((0..points).map(|at| point(t - at, 0, 1.0)).collect())]);
+    let text = "the request holds more than 3 samples; send smaller batches";
+    let error = grpc(&receiver).await.export(of(4)).await.unwrap_err();
+    assert_eq!((error.code(), error.message()), (Code::ResourceExhausted, text));
+    let send = client().post(format!("{}/v1/metrics", receiver.http)).header("content-type", V1);
+    let response = send.body(of(4).encode_to_vec()).send().await.unwrap();
+    assert_eq!(response.status(), 413);
+    assert!(String::from_utf8_lossy(&response.bytes().await.unwrap()).contains(text));
+    assert!(store.rows().is_empty());
+    grpc(&receiver).await.export(of(3)).await.unwrap();
+    assert_eq!(store.rows().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_such_message_must_not_be_sent_again() {
+    let store = Arc::new(TestStore::default());
+    let receiver = Receiver::start(pipeline(store.clone(), Limits::default()), ReceiverOptions::default()).await;
+    let channel = tonic::transport::Channel::from_shared(receiver.otlp.clone()).unwrap().connect().await.unwrap();
+    for (method, code) in [("Export", Code::InvalidArgument), ("Import", Code::Unimplemented)] {
+        let path = format!("/opentelemetry.proto.collector.metrics.v1.MetricsService/{method}");
+        let mut client = tonic::client::Grpc::new(channel.clone());
+        client.ready().await.unwrap();
+        let answer = client.unary(tonic::Request::new(vec![0xff; 40]), path.parse().unwrap(), Raw).await;
+        assert_eq!(answer.unwrap_err().code(), code, "{method}");
+    }
+    assert!(store.rows().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_that_cannot_be_stored_are_rejected_points_here_and_repeated_ones_are_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver =
+        Receiver::start(pipeline(open_lake(folder.path()), Limits::default()), ReceiverOptions::default()).await;
+    let mut client = grpc(&receiver).await;
+    let t = now() - 60_000;
+    let delta = sum(AggregationTemporality::Delta, vec![point(t, t - 10_000, 5.0)]);
+    let points = vec![point(t, 0, -1.0), point(t + 1, 0, f64::NAN), point(t + 2, 0, 3.0)];
+    let first = client.export(request(vec![delta.clone(), gauge(points)])).await.unwrap().into_inner();
+    let partial = first.partial_success.unwrap();
+    assert_eq!(partial.rejected_data_points, 2);
+    assert!(partial.error_message.contains("2 of 4 samples refused"), "{partial:?}");
+    assert!(partial.error_message.contains("negative") && partial.error_message.contains(GAUGE), "{partial:?}");
+    let repeated = client.export(request(vec![delta])).await.unwrap().into_inner();
+    assert_eq!(repeated.partial_success, None);
+    receiver.stop().await;
+    assert_eq!(samples(folder.path(), "container/shop/cart/app mem.working_set"), [(t + 2, 3.0)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_delta_is_acknowledged_and_counted_once_when_the_disk_failed_in_between() {
+    let store = Arc::new(TestStore::default());
+    let receiver = Receiver::start(pipeline(store.clone(), Limits::default()), ReceiverOptions::default()).await;
+    let mut client = grpc(&receiver).await;
+    let t = now() - 60_000;
+    let delta = |time: i64, value: f64| {
+        request(vec![sum(AggregationTemporality::Delta, vec![point(time, time - 10_000, value)])])
+    };
+    let values = || store.rows().iter().map(|row| row.value as i64).collect::<Vec<_>>();
+    store.unsynced.store(true, Ordering::Relaxed);
+    for _ in 0..2 {
+        // The store keeps the rows and has not written them, so neither the first nor its repetition is safe.
+        assert_eq!(client.export(delta(t, 5.0)).await.unwrap_err().code(), Code::Unavailable);
+    }
+    store.unsynced.store(false, Ordering::Relaxed);
+    client.export(delta(t, 5.0)).await.unwrap();
+    assert_eq!(values(), [0, 5]);
+    store.full.store(true, Ordering::Relaxed);
+    assert_eq!(client.export(delta(t + 10_000, 2.0)).await.unwrap_err().code(), Code::Unavailable);
+    store.full.store(false, Ordering::Relaxed);
+    client.export(delta(t + 10_000, 2.0)).await.unwrap();
+    assert_eq!(values(), [0, 5, 7]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_delta_is_acknowledged_after_the_first() {
+    let store = Arc::new(TestStore::default());
+    let receiver = Receiver::start(pipeline(store.clone(), Limits::default()), ReceiverOptions::default()).await;
+    let t = now() - 60_000;
+    let delta = request(vec![sum(AggregationTemporality::Delta, vec![point(t, t - 10_000, 5.0)])]);
+    store.hold(true);
+    let mut exports = Vec::new();
+    for requests in 1..=2 {
+        let (mut client, delta) = (grpc(&receiver).await, delta.clone());
+        exports.push(tokio::spawn(async move { client.export(delta).await }));
+        let waiting = store.clone();
+        // Fails where a request was answered before its rows are safe.
+        tokio::task::spawn_blocking(move || waiting.until_waiting(requests)).await.unwrap();
+    }
+    store.hold(false);
+    for export in exports {
+        export.await.unwrap().unwrap();
+    }
+    assert_eq!(store.rows().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_is_inflated_only_when_there_is_a_decoder_for_it() {
+    let store = Arc::new(TestStore::default());
+    let options = ReceiverOptions { decoders: 1, ..ReceiverOptions::default() };
+    let receiver = Receiver::start(pipeline(store.clone(), Limits::default()), options).await;
+    let url = format!("{}/v1/metrics", receiver.http);
+    store.hold_registering(true);
+    let send = client().post(&url).header("content-type", V1);
+    let send = send.body(request(vec![gauge(vec![point(now(), 0, 1.0)])]).encode_to_vec()).send();
+    let first = tokio::spawn(async move { send.await.unwrap().status().as_u16() });
+    let decoding = store.clone();
+    tokio::task::spawn_blocking(move || decoding.until_registering(1)).await.unwrap();
+    let send = client().post(&url).header("content-type", V1).header("content-encoding", "GZIP");
+    let mut torn = tokio::spawn(async move { send.body("no gzip").send().await.unwrap().status().as_u16() });
+    let early = tokio::time::timeout(Duration::from_millis(300), &mut torn).await;
+    assert!(early.is_err(), "found to be torn while the only decoder was busy: {early:?}");
+    store.hold_registering(false);
+    assert_eq!(first.await.unwrap(), 200);
+    assert_eq!(torn.await.unwrap(), 400);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -181,7 +348,7 @@ async fn too_much_and_a_failing_disk_are_unavailable_and_a_missing_token_is_said
     store.hold(false);
     under_way.await.unwrap().unwrap();
 
-    store.full.store(true, std::sync::atomic::Ordering::Relaxed);
+    store.full.store(true, Ordering::Relaxed);
     assert_eq!(client.export(signed()).await.unwrap_err().code(), Code::Unavailable);
     assert_eq!(store.rows().len(), 1);
 }

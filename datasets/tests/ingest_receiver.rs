@@ -4,8 +4,9 @@
 
 mod ingest_support;
 
+use std::io::{BufRead, BufReader, Write};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use datasets::ingest::{ReceiverOptions, now};
@@ -304,4 +305,105 @@ async fn export_lines_may_be_pushed() {
     assert_eq!(packed.send().await.unwrap().status(), 415);
     receiver.stop().await;
     assert_eq!(samples(folder.path(), STORED), [(now - 1, 1.0), (now, 2.5)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_of_too_many_samples_is_too_large_and_leaves_nothing() {
+    let store = Arc::new(TestStore::default());
+    let options = ReceiverOptions { max_samples: 10, ..ReceiverOptions::default() };
+    let receiver = Receiver::start(pipeline(store.clone(), Limits::default()), options).await;
+    let now = now();
+    let of = |samples: i64| vec![memory(&(0..samples).map(|at| (now - at, 1.0)).collect::<Vec<_>>())];
+    let text = "the request holds more than 10 samples; send smaller batches\n";
+    for (content_type, request) in [(V1, write_request_1(&of(11))), (V2, write_request_2(&of(11)))] {
+        assert_eq!(post(&receiver, content_type, snappy(&request)).await, (413, text.to_owned()));
+    }
+    // In many series no message within is large.
+    let spread: Vec<_> = (0..11).map(|at| memory(&[(now - at, 1.0)])).collect();
+    assert_eq!(post(&receiver, V1, snappy(&write_request_1(&spread))).await.0, 413);
+    let lines = format!(
+        "{{\"metric\":{{\"__name__\":\"{MEMORY}\",\"instance\":\"a:9100\"}},\"values\":[1,2,3,4,5,6],\"timestamps\":[1,2,3,4,5,6]}}\n"
+    );
+    let send = client().post(format!("{}/api/v1/import", receiver.http)).body(lines.repeat(2));
+    assert_eq!(send.send().await.unwrap().status(), 413);
+    assert!(store.rows().is_empty());
+    assert_eq!(post(&receiver, V1, snappy(&write_request_1(&of(10)))).await.0, 204);
+    assert_eq!(store.rows().len(), 10);
+    let none = ReceiverOptions { max_samples: 0, ..ReceiverOptions::default() };
+    assert!(none.validate().unwrap_err().to_string().contains("max_samples is 0"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_body_of_very_many_empty_samples_is_too_large() {
+    let store = Arc::new(TestStore::default());
+    let receiver = Receiver::start(pipeline(store.clone(), Limits::default()), ReceiverOptions::default()).await;
+    let mut series = label_fields(&named(MEMORY, &[("instance", "a:9100")]));
+    for _ in 0..=ReceiverOptions::default().max_samples {
+        field(&mut series, 2, b"");
+    }
+    let mut request = Vec::new();
+    field(&mut request, 1, &series);
+    let body = snappy(&request);
+    assert!(body.len() < 200_000, "{} bytes", body.len());
+    let (status, text) = post(&receiver, V1, body).await;
+    assert_eq!((status, text.contains("more than 1000000 samples")), (413, true), "{text}");
+    assert!(store.rows().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_body_that_comes_too_slowly_may_be_sent_again() {
+    let store = Arc::new(TestStore::default());
+    let options = ReceiverOptions { body_timeout: Duration::from_millis(50), ..ReceiverOptions::default() };
+    let receiver = Receiver::start(pipeline(store.clone(), Limits::default()), options).await;
+    let address = receiver.http.trim_start_matches("http://").to_owned();
+    let status = tokio::task::spawn_blocking(move || {
+        let mut stream = std::net::TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.write_all(b"POST /api/v1/write HTTP/1.1\r\nHost: receiver\r\nContent-Length: 100\r\n\r\nslow").unwrap();
+        let mut status = String::new();
+        BufReader::new(stream).read_line(&mut status).unwrap();
+        status
+    });
+    assert!(status.await.unwrap().starts_with("HTTP/1.1 503 "), "senders drop what is answered with 400");
+}
+
+static CLOCK: AtomicI64 = AtomicI64::new(0);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_clock_lies_behind_what_it_was_samples_are_asked_for_again() {
+    let store = Arc::new(TestStore::default());
+    let options = ReceiverOptions { clock: || CLOCK.load(Ordering::Relaxed), ..ReceiverOptions::default() };
+    let limits = Limits::default();
+    let receiver = Receiver::start(pipeline(store.clone(), limits), options).await;
+    let begin = now();
+    let at = |time: i64| snappy(&write_request_1(&[memory(&[(time, 1.0)])]));
+    CLOCK.store(begin, Ordering::Relaxed);
+    assert_eq!(post(&receiver, V1, at(begin)).await.0, 204);
+    CLOCK.store(begin - limits.max_future - 1, Ordering::Relaxed);
+    let (status, text) = post(&receiver, V1, at(begin + 5000)).await;
+    assert_eq!(status, 503, "{text}");
+    assert!(text.contains("clock fell back by 600001 ms"), "{text}");
+    assert_eq!(store.rows().len(), 1);
+    // A smaller step is passed over: samples are measured by the latest time that was seen.
+    CLOCK.store(begin - limits.max_future, Ordering::Relaxed);
+    assert_eq!(post(&receiver, V1, at(begin + limits.max_future)).await.0, 204);
+    CLOCK.store(begin + 10_000, Ordering::Relaxed);
+    assert_eq!(post(&receiver, V1, at(begin + 10_000)).await.0, 204);
+    assert_eq!(store.rows().len(), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn types_and_encodings_may_be_written_in_capitals() {
+    let store = Arc::new(TestStore::default());
+    let receiver = Receiver::start(pipeline(store.clone(), Limits::default()), ReceiverOptions::default()).await;
+    let series = [memory(&[(now(), 1.0)])];
+    for (content_type, request) in [
+        ("Application/X-Protobuf", write_request_1(&series)),
+        ("application/X-protobuf; Proto=io.prometheus.write.v2.Request", write_request_2(&series)),
+    ] {
+        let send = client().post(format!("{}/api/v1/write", receiver.http)).header("content-type", content_type);
+        let response = send.header("content-encoding", "Snappy").body(snappy(&request)).send().await.unwrap();
+        assert_eq!(response.status(), 204, "{content_type}");
+    }
+    assert_eq!(store.rows().len(), 2);
 }

@@ -11,7 +11,7 @@ mod generations;
 
 use std::sync::Arc;
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 
 use crate::catalogue::{Catalogue, MetricId, MetricKind};
 use crate::decode::{Point, SourceSeries, Temporality};
@@ -93,6 +93,10 @@ pub struct Canonical {
     pub counts: Counts,
     /// The first thing the sender should be told.
     pub refusal: Option<Refusal>,
+    /// The first value that cannot be stored, for protocols that count those as rejected.
+    pub unusable: Option<Refusal>,
+    /// For [`Canonicalizer::undo`]: counters this message moved, and how far they had come before.
+    before: Vec<(u128, Option<Accumulation>)>,
 }
 
 impl Canonical {
@@ -102,6 +106,15 @@ impl Canonical {
         self.rows.clear();
         self.counts = Counts::default();
         self.refusal = None;
+        self.unusable = None;
+        self.before.clear();
+    }
+
+    /// Whether it holds counters whose next rows depend on these: deltas, and counters with a start. Between the
+    /// message and its storing, or [`Canonicalizer::undo`], no other message may be taken then.
+    #[must_use]
+    pub fn moves_counters(&self) -> bool {
+        !self.before.is_empty()
     }
 }
 
@@ -186,15 +199,22 @@ impl Canonicalizer {
         }
     }
 
-    /// Forgets how far the counters of these rows have come, because the rows could not be stored and will be sent
-    /// again. Their next delta starts from zero, which reads as the reset it is.
-    pub fn forget(&mut self, rows: &[CanonicalRow]) {
-        if self.accumulations.len() == 0 {
-            return;
+    /// Sets counters back to where they were before this message, whose rows will not be stored, so that its deltas do
+    /// not count as seen when they come again. To be called before any later message is taken.
+    pub fn undo(&mut self, out: &mut Canonical) {
+        // One counter may have been moved several times.
+        for (identity, before) in out.before.drain(..).rev() {
+            match before {
+                Some(accumulation) => self.accumulations.insert(identity, accumulation),
+                None => self.accumulations.remove(identity),
+            }
         }
-        let handles: std::collections::HashSet<u32> = rows.iter().map(|row| row.handle).collect();
-        let known = &self.known;
-        self.accumulations.retain(|identity| known.peek(identity).is_some_and(|k| !handles.contains(&k.handle)));
+    }
+
+    /// Handles that rows may carry from now on without being announced again; the others are never given out again.
+    #[must_use]
+    pub fn handles(&self) -> HashSet<u32> {
+        self.known.values().map(|known| known.handle).chain(self.handles.values().copied()).collect()
     }
 
     /// What was seen and dropped since the start; the `top` names of series that are not stored, most samples first.
@@ -383,8 +403,15 @@ impl std::fmt::Debug for Canonicalizer {
 impl Canonical {
     fn refuse(&mut self, reason: Reason, samples: u64, message: impl FnOnce() -> String) {
         self.counts.add(reason, samples);
-        if self.refusal.is_none() && reason.told() {
-            self.refusal = Some(Refusal { reason, message: message() });
+        let first = if reason.told() {
+            &mut self.refusal
+        } else if reason.unusable() {
+            &mut self.unusable
+        } else {
+            return;
+        };
+        if first.is_none() {
+            *first = Some(Refusal { reason, message: message() });
         }
     }
 }

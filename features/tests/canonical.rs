@@ -276,10 +276,29 @@ fn deltas_become_a_counter_that_starts_at_zero_and_counts_nothing_twice() {
     let repeated = run(&mut canonicalizer, &source(1, "cpu", "a", &[(NOW + 10_000, 2.0)]).delta(NOW));
     assert!(repeated.rows.is_empty());
     assert_eq!(repeated.counts.dropped(Reason::Repeated), 1);
+}
 
-    canonicalizer.forget(&second.rows);
-    let again = run(&mut canonicalizer, &source(1, "cpu", "a", &[(NOW + 10_000, 2.0)]).delta(NOW));
-    assert_eq!(again.rows, [row(0, NOW + 1, 0.0), row(0, NOW + 10_000, 2.0)], "what could not be stored comes again");
+#[test]
+fn a_message_that_is_undone_may_come_again_and_counts_once() {
+    let mut canonicalizer = canonicalizer(Limits::default());
+    run(&mut canonicalizer, &source(1, "cpu", "a", &[(NOW, 5.0)]).delta(NOW - 10_000));
+    let mut message = Canonical::default();
+    source(1, "cpu", "a", &[(NOW + 10_000, 2.0)]).delta(NOW).to(&mut canonicalizer, NOW, &mut message);
+    source(1, "cpu", "a", &[(NOW + 20_000, 1.0)]).delta(NOW + 10_000).to(&mut canonicalizer, NOW, &mut message);
+    source(2, "cpu", "b", &[(NOW, 3.0)]).delta(NOW - 10_000).to(&mut canonicalizer, NOW, &mut message);
+    assert!(message.moves_counters());
+    let rows = message.rows.clone();
+    assert_eq!(rows[..2], [row(0, NOW + 10_000, 7.0), row(0, NOW + 20_000, 8.0)]);
+    canonicalizer.undo(&mut message);
+    let mut again = Canonical::default();
+    source(1, "cpu", "a", &[(NOW + 10_000, 2.0), (NOW + 20_000, 1.0)]).delta(NOW).to(
+        &mut canonicalizer,
+        NOW,
+        &mut again,
+    );
+    source(2, "cpu", "b", &[(NOW, 3.0)]).delta(NOW - 10_000).to(&mut canonicalizer, NOW, &mut again);
+    assert_eq!(again.rows, rows);
+    assert_eq!(again.counts.dropped(Reason::Repeated), 0);
 }
 
 #[test]
@@ -294,4 +313,78 @@ fn a_counter_that_began_anew_is_seen_to_even_when_it_is_higher() {
     // A gauge has no start, whatever is said of it.
     let gauge = run(&mut canonicalizer, &source(2, "memory_mib", "a", &[(NOW, 1.0)]).cumulative(NOW - 5));
     assert_eq!(gauge.rows.len(), 1);
+}
+
+#[test]
+fn a_start_that_wobbles_is_no_reset() {
+    let mut canonicalizer = canonicalizer(Limits::default());
+    let first = run(&mut canonicalizer, &source(1, "cpu", "a", &[(NOW, 5.0)]).cumulative(NOW - 1000));
+    assert_eq!(first.rows, [row(0, NOW - 1000, 0.0), row(0, NOW, 5.0)]);
+    for (time, created) in [(NOW + 10, NOW - 1003), (NOW + 20, NOW - 998), (NOW + 30, NOW), (NOW + 40, NOW - 1000)] {
+        let later = run(&mut canonicalizer, &source(1, "cpu", "a", &[(time, 6.0)]).cumulative(created));
+        assert_eq!(later.rows, [row(0, time, 6.0)], "start {}", created - NOW);
+    }
+    // A sample that comes late, of a counter that began before it, does not make its successor a new one.
+    let new = run(&mut canonicalizer, &source(1, "cpu", "a", &[(NOW + 60, 7.0)]).cumulative(NOW + 50));
+    assert_eq!(new.rows, [row(0, NOW + 50, 0.0), row(0, NOW + 60, 7.0)]);
+    let late = run(&mut canonicalizer, &source(1, "cpu", "a", &[(NOW + 35, 6.0)]).cumulative(NOW - 1000));
+    assert_eq!(late.rows, [row(0, NOW + 35, 6.0)]);
+    let next = run(&mut canonicalizer, &source(1, "cpu", "a", &[(NOW + 70, 8.0)]).cumulative(NOW + 50));
+    assert_eq!(next.rows, [row(0, NOW + 70, 8.0)]);
+}
+
+#[test]
+fn a_known_counter_that_began_anew_long_before_its_next_sample_is_seen_to() {
+    let mut canonicalizer = canonicalizer(Limits::default());
+    let (hour, before) = (3_600_000, NOW - 5 * 3_600_000);
+    run(&mut canonicalizer, &source(1, "cpu", "a", &[(before, 5.0)]).cumulative(before - 30 * hour));
+    let new = run(&mut canonicalizer, &source(1, "cpu", "a", &[(NOW, 9.0)]).cumulative(before + hour));
+    assert_eq!(new.rows, [row(0, before + hour, 0.0), row(0, NOW, 9.0)]);
+    let unknown = run(&mut canonicalizer, &source(2, "cpu", "b", &[(NOW, 9.0)]).cumulative(before + hour));
+    assert_eq!(unknown.rows, [row(1, NOW, 9.0)], "of one seen first, nobody knows when it grew");
+}
+
+#[test]
+fn series_are_still_forgotten_after_the_clock_jumped_back() {
+    let limits = Limits { idle: 1000, ..Limits::default() };
+    let mut canonicalizer = canonicalizer(limits);
+    let old = NOW - 10_000_000;
+    let mut out = Canonical::default();
+    let (gone, stays) = (source(1, "memory_mib", "gone", &[(old, 1.0)]), source(2, "memory_mib", "a", &[(old, 1.0)]));
+    gone.to(&mut canonicalizer, NOW, &mut out);
+    stays.to(&mut canonicalizer, NOW, &mut out);
+    let back = NOW - 5_000_000;
+    for step in 0..4 {
+        assert_eq!(stays.to(&mut canonicalizer, back + step * 1100, &mut out), 0, "known, step {step}");
+    }
+    assert_eq!(canonicalizer.statistics(0).series, 1, "the periods go on from the earlier time");
+    assert_eq!(gone.to(&mut canonicalizer, back + 4400, &mut out), 1, "was forgotten");
+}
+
+#[test]
+fn handles_of_forgotten_series_are_not_given_out_again() {
+    let limits = Limits { idle: 1000, ..Limits::default() };
+    let mut canonicalizer = canonicalizer(limits);
+    let mut out = Canonical::default();
+    for turn in 0..100_u32 {
+        let pod = format!("p{turn}");
+        let at = NOW + i64::from(turn) * 1100;
+        source(u128::from(turn), "memory_mib", &pod, &[(NOW, 1.0)]).to(&mut canonicalizer, at, &mut out);
+        assert!(canonicalizer.handles().contains(&turn));
+        assert!(canonicalizer.handles().len() <= 3);
+    }
+    let handles: Vec<u32> = out.new_series.iter().map(|(handle, _)| *handle).collect();
+    assert_eq!(handles, (0..100).collect::<Vec<u32>>());
+}
+
+#[test]
+fn the_first_value_that_cannot_be_stored_is_named_beside_what_the_sender_is_told() {
+    let mut canonicalizer = canonicalizer(Limits::default());
+    let points = [(NOW, -1.0), (NOW, f64::NAN), (-1, 1.0), (NOW, 1.0)];
+    let out = run(&mut canonicalizer, &source(1, "memory_mib", "a", &points));
+    assert_eq!((out.counts.told(), out.counts.unusable()), (1, 2));
+    assert_eq!(out.refusal.unwrap().reason, Reason::BeforeEpoch);
+    let unusable = out.unusable.unwrap();
+    assert_eq!(unusable.reason, Reason::Negative);
+    assert!(unusable.message.contains("memory_mib{pod=\"a\"}, time"), "{}", unusable.message);
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use anyhow::Context;
 use datasets::ingest::files::{FileKind, FileTarget, TablePlan, import};
+use datasets::ingest::history::{Moment, Period};
 use datasets::ingest::prometheus::Mode;
 use datasets::ingest::{
-    Auth, Endpoint, HistoryOptions, HistoryReport, Listeners, Pipeline, ReceiverOptions, now, prometheus, serve,
-    victoria,
+    HistoryOptions, HistoryReport, Listeners, Pipeline, ReceiverOptions, now, prometheus, serve, victoria,
 };
 use datasets::lake::CompactOptions;
 use datasets::{LakeOptions, LakeWriter};
@@ -111,18 +111,14 @@ fn pipeline(writer: &Arc<LakeWriter>, max_series: usize, max_future: i64) -> Arc
 }
 
 fn fetch(args: PullArgs, from_prometheus: bool) -> anyhow::Result<()> {
-    let user = match (&args.user, &args.password_file) {
-        (Some(user), Some(file)) => Some((user.clone(), secret(file)?)),
-        _ => None,
-    };
-    let endpoint = endpoint(&args.url, args.token_file.as_deref(), user, &args.headers)?;
-    let (from, until) = (moment(&args.from)?, moment(&args.to)?);
-    if from >= until {
+    let endpoint = args.service.endpoint()?;
+    let period = Period { from: moment(&args.from)?, until: moment(&args.to)? };
+    if period.from.at() >= period.until.at() {
         return Err(usage(format!("--from {} is not before --to {}", args.from, args.to)));
     }
     let writer =
         Arc::new(LakeWriter::open(&args.lake, LakeOptions { max_series: args.max_series, ..LakeOptions::default() })?);
-    let pipeline = pipeline(&writer, args.max_series, i64::MAX / 4);
+    let pipeline = pipeline(&writer, args.max_series, Limits::default().max_future);
     let bar = Bar::new(if args.json { Style::Script } else { Style::Person });
     let options = HistoryOptions { known_after: args.ingest_lag, ..HistoryOptions::default() };
     let catalogue = Catalogue::standard();
@@ -131,13 +127,13 @@ fn fetch(args: PullArgs, from_prometheus: bool) -> anyhow::Result<()> {
     let report = runtime.block_on(async {
         if from_prometheus {
             let mode = if args.samples { Mode::Samples } else { Mode::Streamed };
-            prometheus::backfill(&endpoint, mode, &names, from, until, &options, pipeline, &bar).await
+            prometheus::backfill(&endpoint, mode, &names, &period, &options, pipeline, &bar).await
         } else {
-            victoria::backfill(&endpoint, &names, from, until, &options, pipeline, &bar).await
+            victoria::backfill(&endpoint, &names, &period, &options, pipeline, &bar).await
         }
     })?;
     writer.flush()?;
-    print(&args.url, &report, args.json)
+    print(&endpoint.name(), &report, args.json)
 }
 
 fn files_into(args: FilesArgs) -> anyhow::Result<()> {
@@ -160,7 +156,7 @@ fn files_into(args: FilesArgs) -> anyhow::Result<()> {
         store: writer.clone(),
         catalogue,
         mappings,
-        limits: Limits { max_series: args.max_series, max_future: i64::MAX / 4, ..Limits::default() },
+        limits: Limits { max_series: args.max_series, ..Limits::default() },
         options: HistoryOptions { known_after: args.ingest_lag, ..HistoryOptions::default() },
     };
     let bar = Bar::new(if args.json { Style::Script } else { Style::Person });
@@ -177,56 +173,77 @@ fn print(what: &str, report: &HistoryReport, json: bool) -> anyhow::Result<()> {
         println!("{}", serde_json::to_string_pretty(report)?);
         return Ok(());
     }
-    if report.already_complete {
-        println!("{what}: imported before, nothing to do");
-        return Ok(());
-    }
-    let resumed = if report.resumed { ", going on where an earlier run stopped" } else { "" };
-    println!("{what}: {} samples, {} rows stored{resumed}", report.samples, report.rows);
-    for (reason, count) in &report.dropped {
-        println!("  {count} left out: {reason}");
-    }
-    if let Some(refusal) = &report.refusal {
-        println!("  first refusal: {refusal}");
-    }
+    print!("{}", summary(what, report));
     Ok(())
 }
 
-/// Who to ask and how.
-pub(crate) fn endpoint(
-    url: &str,
-    token_file: Option<&Path>,
-    user: Option<(String, String)>,
-    headers: &[String],
-) -> anyhow::Result<Endpoint> {
-    let mut endpoint = Endpoint::new(url);
-    endpoint.auth = match (token_file, user) {
-        (Some(file), _) => Auth::Bearer(secret(file)?),
-        (None, Some((user, password))) => Auth::Basic { user, password },
-        (None, None) => Auth::None,
-    };
-    for header in headers {
-        let (name, value) =
-            header.split_once(':').ok_or_else(|| usage(format!("--header {header:?} is not `name: value`")))?;
-        endpoint.headers.push((name.trim().to_owned(), value.trim().to_owned()));
+/// What an import brought, and what it left out, for people.
+fn summary(what: &str, report: &HistoryReport) -> String {
+    if report.already_complete {
+        return format!("{what}: imported before, nothing to do\n");
     }
-    Ok(endpoint)
+    let resumed = if report.resumed { ", going on where an earlier run stopped" } else { "" };
+    let mut text = format!("{what}: {} samples, {} rows stored{resumed}\n", report.samples, report.rows);
+    for (reason, count) in &report.dropped {
+        text += &format!("  {count} samples left out: {reason}\n");
+    }
+    if report.bad_lines > 0 {
+        text += &format!("  {} lines left out: they cannot be read\n", report.bad_lines);
+    }
+    if let Some(refusal) = &report.refusal {
+        text += &format!("  first refusal: {refusal}\n");
+    }
+    text
 }
 
-fn secret(path: &Path) -> anyhow::Result<String> {
+/// What a file holds, without the line's end that editors add.
+pub(crate) fn secret(path: &Path) -> anyhow::Result<String> {
     let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
     Ok(text.trim().to_owned())
 }
 
 /// RFC 3339, milliseconds, or a length of time before now.
-pub(crate) fn moment(text: &str) -> anyhow::Result<i64> {
+fn moment(text: &str) -> anyhow::Result<Moment> {
     if let Ok(back) = duration(text) {
-        return Ok(now() - back);
+        return Ok(Moment::ago(text, now() - back));
     }
     if let Ok(milliseconds) = text.parse::<i64>() {
-        return Ok(milliseconds);
+        return Ok(Moment::fixed(milliseconds));
     }
     chrono::DateTime::parse_from_rfc3339(text)
-        .map(|time| time.timestamp_millis())
+        .map(|time| Moment::fixed(time.timestamp_millis()))
         .map_err(|_| usage(format!("{text:?} is neither a moment (2026-11-01T00:00:00Z) nor a length of time (30d)")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_the_same_however_it_is_written() {
+        let written = ["2026-11-24T10:00:00+01:00", "2026-11-24T09:00:00Z", "1795510800000"];
+        let moments = written.map(|text| moment(text).unwrap());
+        assert!(moments.iter().all(|one| *one == moments[0]), "{moments:?}");
+        assert_ne!(moment("1d").unwrap(), moment("24h").unwrap(), "an import is known by its words");
+        assert!(moment("noon").unwrap_err().to_string().contains("\"noon\""));
+    }
+
+    #[test]
+    fn a_summary_says_what_was_left_out() {
+        let report = HistoryReport {
+            samples: 10,
+            rows: 6,
+            dropped: vec![("far_future", 4)],
+            bad_lines: 3,
+            refusal: Some("line 7, column 1: torn".to_owned()),
+            ..HistoryReport::default()
+        };
+        assert_eq!(
+            summary("a.prom", &report),
+            "a.prom: 10 samples, 6 rows stored\n  4 samples left out: far_future\n  3 lines left out: they cannot be read\n  \
+             first refusal: line 7, column 1: torn\n"
+        );
+        let done = HistoryReport { already_complete: true, resumed: true, ..HistoryReport::default() };
+        assert_eq!(summary("a.prom", &done), "a.prom: imported before, nothing to do\n");
+    }
 }

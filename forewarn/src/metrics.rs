@@ -12,8 +12,8 @@ pub(crate) fn run(args: MetricsArgs) -> anyhow::Result<()> {
     let catalogue = Catalogue::standard();
     let mappings = MappingSet::standard(&catalogue);
     #[cfg(feature = "ingest")]
-    if let Some(MetricsAction::Check { url, token_file, headers, json }) = args.action {
-        return check(&catalogue, &mappings, &url, token_file.as_deref(), &headers, json);
+    if let Some(MetricsAction::Check { service, json }) = args.action {
+        return check(&catalogue, &mappings, &service.endpoint()?, json);
     }
     let mut metrics = overview(&catalogue, &mappings);
     if let Some(source) = &args.source {
@@ -55,16 +55,13 @@ fn print(metrics: &[MetricOverview], mappings: &MappingSet) {
 fn check(
     catalogue: &Catalogue,
     mappings: &MappingSet,
-    url: &str,
-    token_file: Option<&std::path::Path>,
-    headers: &[String],
+    endpoint: &datasets::ingest::Endpoint,
     json: bool,
 ) -> anyhow::Result<()> {
     use std::collections::BTreeSet;
 
-    let endpoint = crate::ingest::endpoint(url, token_file, None, headers)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let offered: BTreeSet<String> = runtime.block_on(datasets::ingest::prometheus::metric_names(&endpoint))?;
+    let offered: BTreeSet<String> = runtime.block_on(datasets::ingest::prometheus::metric_names(endpoint))?;
     let offer = features::mapping::Offer::of_names(offered.iter().cloned());
     let lacks = features::mapping::missing(catalogue, mappings, &offer);
     let known = mappings.names().into_iter().filter(|name| offered.contains(*name)).count();
@@ -73,7 +70,7 @@ fn check(
         println!("{}", serde_json::to_string_pretty(&answer)?);
         return Ok(());
     }
-    println!("{url}: {} metric names, {known} of them used", offered.len());
+    println!("{}: {} metric names, {known} of them used", endpoint.name(), offered.len());
     for lack in &lacks {
         println!("  lacks {:<24} {} ({})", lack.id, lack.select.join(" or "), lack.exporter);
         let cost = if !lack.provided_by.is_empty() {

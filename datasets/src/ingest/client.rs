@@ -1,6 +1,7 @@
 //! Asking a running service over HTTP, and saying what to do when it does not answer.
 
 use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -49,12 +50,15 @@ pub struct Endpoint {
     pub silence: Duration,
     /// How often a request that failed halfway is made, all attempts counted.
     pub attempts: u32,
-    /// Wait before the second attempt; doubled before each further one.
+    /// Wait before the second attempt; doubled before each further one, up to five seconds.
     pub pause: Duration,
+    /// How long history waits for a service that has answered before and cannot be connected to now: most likely it is
+    /// being restarted. One that never answered is not waited for: its address is wrong.
+    pub outage: Duration,
 }
 
 impl Endpoint {
-    /// A service without authentication, one minute of silence, four attempts.
+    /// A service without authentication, one minute of silence, four attempts, half a minute for a restart.
     #[must_use]
     pub fn new(url: impl Into<String>) -> Self {
         Self {
@@ -64,6 +68,7 @@ impl Endpoint {
             silence: Duration::from_secs(60),
             attempts: 4,
             pause: Duration::from_secs(1),
+            outage: Duration::from_secs(30),
         }
     }
 
@@ -82,16 +87,27 @@ impl Endpoint {
 pub(super) enum Trouble {
     /// Asking again may help.
     Passing(String),
+    /// There is no connection: it is not there, or not yet again.
+    Away(String),
     /// Asking for less may help.
     TooMuch(String),
     /// Somebody has to do something first.
     Lasting(String),
 }
 
+impl Trouble {
+    /// What was seen and what to do.
+    pub(super) fn problem(&self) -> &str {
+        let (Self::Passing(problem) | Self::Away(problem) | Self::TooMuch(problem) | Self::Lasting(problem)) = self;
+        problem
+    }
+}
+
 /// A client of one service.
 pub(super) struct Client {
     endpoint: Endpoint,
     http: reqwest::Client,
+    answered: AtomicBool,
 }
 
 impl Client {
@@ -117,11 +133,16 @@ impl Client {
             .read_timeout(endpoint.silence)
             .build()
             .map_err(|error| refuse(format!("no HTTP client: {}", chain(&error))))?;
-        Ok(Self { endpoint: endpoint.clone(), http })
+        Ok(Self { endpoint: endpoint.clone(), http, answered: AtomicBool::new(false) })
     }
 
     pub(super) fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Whether it has answered anything so far.
+    pub(super) fn has_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     pub(super) fn get(&self, path: &str) -> RequestBuilder {
@@ -135,6 +156,7 @@ impl Client {
     /// Sends a request; any answer that is no success becomes words.
     pub(super) async fn send(&self, request: RequestBuilder, path: &str) -> Result<Response, Trouble> {
         let response = request.send().await.map_err(|error| explain_transport(&error))?;
+        self.answered.store(true, Ordering::Relaxed);
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -144,9 +166,8 @@ impl Client {
     }
 
     /// Names the service in a trouble that could not be helped.
-    pub(super) fn fail(&self, trouble: Trouble) -> DatasetError {
-        let (Trouble::Passing(problem) | Trouble::TooMuch(problem) | Trouble::Lasting(problem)) = trouble;
-        DatasetError::Remote { url: self.endpoint.name(), problem }
+    pub(super) fn fail(&self, trouble: &Trouble) -> DatasetError {
+        DatasetError::Remote { url: self.endpoint.name(), problem: trouble.problem().to_owned() }
     }
 
     fn address(&self, path: &str) -> String {
@@ -168,7 +189,7 @@ impl Client {
 pub(super) fn explain_transport(error: &reqwest::Error) -> Trouble {
     let text = chain(error);
     if error.is_connect() {
-        return Trouble::Lasting(format!("cannot connect: {text}; is it running, and is the address right?"));
+        return Trouble::Away(format!("cannot connect: {text}; is it running, and is the address right?"));
     }
     if error.is_timeout() {
         return Trouble::Passing(format!("no answer in time: {text}; ask for shorter windows or wait longer"));

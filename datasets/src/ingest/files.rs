@@ -63,6 +63,9 @@ pub struct FileTarget {
 struct Position {
     done: u64,
     complete: bool,
+    /// Whether an exposition is OpenMetrics, once that is known: its first lines are not read again to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    open_metrics: Option<bool>,
 }
 
 /// Imports one file.
@@ -97,7 +100,9 @@ pub fn import(path: &Path, kind: &FileKind, target: &FileTarget, progress: &dyn 
         tracing::info!(path = %path.display(), done = position.done, "going on where an earlier run stopped");
     }
     if !position.complete {
-        let mut run = Run { path, importer: &mut importer, position, read_at: super::now() };
+        let read_at = super::now();
+        let latest = read_at.saturating_add(target.limits.max_future.max(FAR_AHEAD));
+        let mut run = Run { path, importer: &mut importer, position, read_at, latest };
         match kind {
             FileKind::Csv(plan) => csv::read(&mut run, plan, &target.catalogue)?,
             FileKind::Parquet(plan) => parquet::read(&mut run, plan, &target.catalogue)?,
@@ -112,12 +117,17 @@ pub fn import(path: &Path, kind: &FileKind, target: &FileTarget, progress: &dyn 
     Ok(importer.finish())
 }
 
+/// No clock is a day ahead: a time further off was not measured, its column is read in the wrong unit. Milliseconds.
+const FAR_AHEAD: i64 = 86_400_000;
+
 /// One file being read.
 struct Run<'a> {
     path: &'a Path,
     importer: &'a mut Importer,
     position: Position,
     read_at: i64,
+    /// A table with a time after this is refused as a whole; up to it, samples of the future are dropped and counted.
+    latest: i64,
 }
 
 impl Run<'_> {

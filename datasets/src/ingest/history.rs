@@ -4,9 +4,14 @@
 //! piece that holds too many rows, or that the service refuses as too large, is asked for again in halves. Nobody
 //! recorded when a sample of the past became known, so it is taken to be known [`HistoryOptions::known_after`] its own
 //! time.
+//!
+//! An import is known by what was asked for, word for word: `30d` is the same import tomorrow. Its note says which span
+//! that was when it began, so that a run that died goes on in the same windows, and one that is repeated after its end
+//! goes on from there.
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use features::canonical::{Counts, Reason, Refusal};
 use features::decode::{DecodeError, Point, SeriesSink, SourceSeries};
@@ -36,6 +41,58 @@ impl Default for HistoryOptions {
     /// Known at once, two hours, 20 names, four million rows.
     fn default() -> Self {
         Self { known_after: 0, window: 7_200_000, batch: 20, max_rows: 4_000_000 }
+    }
+}
+
+/// Longest wait between two attempts.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// A period that goes on begins this long before its last end, milliseconds: what was on its way to the service then is
+/// there now, and what the lake holds already it drops.
+const OVERLAP: i64 = 600_000;
+
+/// A moment as somebody gave it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    at: i64,
+    text: String,
+}
+
+impl Moment {
+    /// The same one whenever it is asked for, milliseconds since the epoch.
+    #[must_use]
+    pub fn fixed(at: i64) -> Self {
+        Self { at, text: at.to_string() }
+    }
+
+    /// One that is counted back from the present: today it is `at`, tomorrow another one of the same `text`, such as
+    /// `30d`.
+    #[must_use]
+    pub fn ago(text: impl Into<String>, at: i64) -> Self {
+        Self { at, text: text.into() }
+    }
+
+    /// Milliseconds since the epoch.
+    #[must_use]
+    pub fn at(&self) -> i64 {
+        self.at
+    }
+}
+
+/// A period of the past as somebody asked for it; its end is not part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Period {
+    /// First moment.
+    pub from: Moment,
+    /// Where it ends; one that is still to come ends now, and is gone on with when it is asked for again.
+    pub until: Moment,
+}
+
+impl Period {
+    /// The same one whenever it is asked for, milliseconds since the epoch.
+    #[must_use]
+    pub fn fixed(from: i64, until: i64) -> Self {
+        Self { from: Moment::fixed(from), until: Moment::fixed(until) }
     }
 }
 
@@ -245,18 +302,32 @@ struct Cursor {
     until: i64,
 }
 
-/// A span of a service's past.
+impl Cursor {
+    fn at(from: i64) -> Self {
+        Self { window: from, batch: 0, until: from }
+    }
+}
+
+/// What the ledger holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    #[serde(flatten)]
+    cursor: Cursor,
+    /// Of which moments, from and until; notes of fixed periods may lack it.
+    span: Option<(i64, i64)>,
+}
+
+/// A period of a service's past.
 pub(super) struct Span<'a> {
     /// `prometheus`, `victoria-metrics`: part of the ledger's name.
     pub(super) kind: &'static str,
     pub(super) names: &'a [String],
-    pub(super) from: i64,
-    pub(super) until: i64,
+    pub(super) period: &'a Period,
     pub(super) options: &'a HistoryOptions,
 }
 
 impl Span<'_> {
-    /// The name in the ledger: another address, span, cut or list of names is another import.
+    /// The name in the ledger: another address, period, cut or list of names is another import.
     fn name(&self, client: &Client) -> String {
         let mut hash = Sha256::new();
         for name in self.names {
@@ -267,13 +338,15 @@ impl Span<'_> {
         hash.update(self.options.window.to_le_bytes());
         hash.update(self.options.known_after.to_le_bytes());
         let digest = hex::encode(&hash.finalize()[..8]);
-        format!("{} {} {}..{} {digest}", self.kind, client.endpoint().name(), self.from, self.until)
+        let Period { from, until } = self.period;
+        format!("{} {} {}..{} {digest}", self.kind, client.endpoint().name(), from.text, until.text)
     }
 
-    fn validate(&self) -> Result<()> {
+    fn validate(&self, (from, until): (i64, i64)) -> Result<()> {
         let refuse = |reason: String| Err(DatasetError::Config { subject: "history".to_owned(), reason });
-        if self.from >= self.until {
-            return refuse(format!("from ({} ms) is not before to ({} ms)", self.from, self.until));
+        if from >= until {
+            let now = if until < self.period.until.at { ", which is now: there is no later history" } else { "" };
+            return refuse(format!("from ({from} ms) is not before to ({until} ms{now})"));
         }
         if self.options.window <= 0 || self.options.batch == 0 || self.options.max_rows == 0 {
             return refuse(format!(
@@ -295,34 +368,58 @@ impl Span<'_> {
         pipeline: Arc<Pipeline>,
         progress: &dyn Progress,
     ) -> Result<HistoryReport> {
-        self.validate()?;
+        // What is still to come must not be noted as fetched.
+        let asked = (self.period.from.at, self.period.until.at.min(super::now()));
+        self.validate(asked)?;
         let name = self.name(client);
         let mut importer = Importer::new(pipeline, name.clone(), self.options);
-        let batches: Vec<&[String]> = self.names.chunks(self.options.batch).collect();
-        let mut cursor = Cursor { window: self.from, batch: 0, until: self.from };
+        let mut parts = vec![Note { cursor: Cursor::at(asked.0), span: Some(asked) }];
         if let Some(text) = importer.progress().await? {
-            cursor = serde_json::from_str(&text).map_err(|error| DatasetError::Config {
+            let note: Note = serde_json::from_str(&text).map_err(|error| DatasetError::Config {
                 subject: format!("import {name:?}"),
                 reason: format!("its note in the ledger cannot be read ({error}): {text}"),
             })?;
+            parts = rest_of(note, asked);
             importer.report().resumed = true;
-            importer.report().already_complete = cursor.window >= self.until;
-            tracing::info!(import = name, at = cursor.window, "going on where an earlier run stopped");
+            importer.report().already_complete = parts.is_empty();
+            tracing::info!(import = name, at = note.cursor.window, "going on where an earlier run stopped");
         }
-        let units = |cursor: &Cursor| {
-            let windows = (cursor.window.min(self.until) - self.from).div_euclid(self.options.window).unsigned_abs();
-            windows * batches.len() as u64 + cursor.batch as u64
-        };
-        let all = (self.until - self.from).unsigned_abs().div_ceil(self.options.window.unsigned_abs());
-        progress.begin("reading history", Some(all * batches.len() as u64));
-        progress.advance(units(&cursor));
+        let all: u64 = parts.iter().map(|part| self.steps(part.span.unwrap_or(asked))).sum();
+        progress.begin("reading history", Some(all));
+        for part in parts {
+            self.fetch_span(client, fetch, part.cursor, part.span.unwrap_or(asked), &mut importer, progress).await?;
+        }
+        progress.end();
+        Ok(importer.finish())
+    }
 
+    fn batches(&self) -> u64 {
+        self.names.len().div_ceil(self.options.batch) as u64
+    }
+
+    /// Batches times windows.
+    fn steps(&self, (from, until): (i64, i64)) -> u64 {
+        (until - from).unsigned_abs().div_ceil(self.options.window.unsigned_abs()) * self.batches()
+    }
+
+    async fn fetch_span(
+        &self,
+        client: &Client,
+        fetch: &impl Fetch,
+        mut cursor: Cursor,
+        span: (i64, i64),
+        importer: &mut Importer,
+        progress: &dyn Progress,
+    ) -> Result<()> {
+        let batches: Vec<&[String]> = self.names.chunks(self.options.batch).collect();
+        let windows = (cursor.window.min(span.1) - span.0).div_euclid(self.options.window).unsigned_abs();
+        progress.advance(windows * self.batches() + cursor.batch as u64);
         let mut length = self.options.window;
-        while cursor.window < self.until {
-            let window_end = cursor.window.saturating_add(self.options.window).min(self.until);
+        while cursor.window < span.1 {
+            let window_end = cursor.window.saturating_add(self.options.window).min(span.1);
             let until = cursor.until.saturating_add(length).min(window_end);
             let piece = Piece { names: batches[cursor.batch], from: cursor.until, until };
-            match self.fetch_piece(client, fetch, piece, &mut importer).await? {
+            match self.fetch_piece(client, fetch, piece, importer).await? {
                 Fetched::Whole => {}
                 Fetched::TooMuch(problem) => {
                     importer.discard();
@@ -348,16 +445,15 @@ impl Span<'_> {
                 cursor.until = cursor.window;
                 finished = 1;
                 if cursor.batch == batches.len() {
-                    cursor = Cursor { window: window_end, batch: 0, until: window_end };
+                    cursor = Cursor::at(window_end);
                 }
                 length = self.options.window;
             }
-            let note = serde_json::to_string(&cursor).unwrap_or_default();
+            let note = serde_json::to_string(&Note { cursor, span: Some(span) }).unwrap_or_default();
             importer.commit(note).await?;
             progress.advance(finished);
         }
-        progress.end();
-        Ok(importer.finish())
+        Ok(())
     }
 
     async fn fetch_piece(
@@ -367,27 +463,51 @@ impl Span<'_> {
         piece: Piece<'_>,
         importer: &mut Importer,
     ) -> Result<Fetched> {
-        let mut pause = client.endpoint().pause;
+        let endpoint = client.endpoint();
+        let mut pause = endpoint.pause;
         let mut attempt = 1;
+        let mut away_since: Option<Instant> = None;
         loop {
             let trouble = match fetch.fetch(piece, importer).await {
                 Ok(()) => return Ok(Fetched::Whole),
                 Err(FetchError::Store(error)) => return Err(error),
                 Err(FetchError::Service(trouble)) => trouble,
             };
-            match trouble {
-                Trouble::TooMuch(problem) => return Ok(Fetched::TooMuch(problem)),
-                Trouble::Passing(problem) if attempt < client.endpoint().attempts => {
-                    tracing::warn!(problem, attempt, "asking again");
-                    importer.discard();
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                    attempt += 1;
-                }
-                trouble => return Err(client.fail(trouble)),
+            if matches!(trouble, Trouble::Away(_)) && client.has_answered() {
+                away_since.get_or_insert_with(Instant::now);
             }
+            let may_come_back = away_since.is_some_and(|since| since.elapsed() < endpoint.outage);
+            let again = match trouble {
+                Trouble::TooMuch(problem) => return Ok(Fetched::TooMuch(problem)),
+                Trouble::Away(_) => may_come_back,
+                // One that is back may not be ready yet.
+                Trouble::Passing(_) => may_come_back || attempt < endpoint.attempts,
+                Trouble::Lasting(_) => false,
+            };
+            if !again {
+                return Err(client.fail(&trouble));
+            }
+            tracing::warn!(problem = trouble.problem(), attempt, "asking again");
+            importer.discard();
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            attempt += 1;
         }
     }
+}
+
+/// What is left of a period: what an earlier run did not reach, and what has come since its end.
+fn rest_of(note: Note, asked: (i64, i64)) -> Vec<Note> {
+    let span = note.span.unwrap_or(asked);
+    let mut parts = Vec::new();
+    if note.cursor.window < span.1 {
+        parts.push(Note { span: Some(span), ..note });
+    }
+    if asked.1 > span.1 {
+        let from = (span.1 - OVERLAP).max(span.0);
+        parts.push(Note { cursor: Cursor::at(from), span: Some((from, asked.1)) });
+    }
+    parts
 }
 
 enum Fetched {
@@ -435,4 +555,38 @@ pub(super) fn alternatives(names: &[String]) -> String {
         }
     }
     pattern
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(window: i64, span: Option<(i64, i64)>) -> Note {
+        Note { cursor: Cursor::at(window), span }
+    }
+
+    #[test]
+    fn what_is_left_is_the_rest_and_what_has_come_since() {
+        let hour = 3_600_000;
+        let day = (0, 24 * hour);
+        let whole = |from, until| note(from, Some((from, until)));
+        assert_eq!(rest_of(note(24 * hour, Some(day)), day), []);
+        assert_eq!(rest_of(note(5 * hour, Some(day)), day), [note(5 * hour, Some(day))]);
+        let later = (hour, 25 * hour);
+        let since = whole(24 * hour - OVERLAP, 25 * hour);
+        assert_eq!(rest_of(note(24 * hour, Some(day)), later), [since]);
+        assert_eq!(rest_of(note(5 * hour, Some(day)), later), [note(5 * hour, Some(day)), since]);
+        // No earlier than it began, and nothing where the clock went back.
+        assert_eq!(rest_of(note(1000, Some((0, 1000))), (500, 2000)), [whole(0, 2000)]);
+        assert_eq!(rest_of(note(24 * hour, Some(day)), (0, hour)), []);
+    }
+
+    #[test]
+    fn a_note_without_a_span_is_one_of_the_period_asked_for() {
+        let read: Note = serde_json::from_str(r#"{"window":5,"batch":0,"until":5}"#).unwrap();
+        assert_eq!(read, note(5, None));
+        assert_eq!(rest_of(read, (0, 9)), [note(5, Some((0, 9)))]);
+        let written = serde_json::to_string(&note(5, Some((0, 9)))).unwrap();
+        assert_eq!(serde_json::from_str::<Note>(&written).unwrap(), note(5, Some((0, 9))));
+    }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::client::{Client, Endpoint, Trouble, explain_transport};
 use super::history::{
-    Clip, Fetch, FetchError, HistoryOptions, HistoryReport, Importer, Piece, Span, alternatives, too_many_rows,
+    Clip, Fetch, FetchError, HistoryOptions, HistoryReport, Importer, Period, Piece, Span, alternatives, too_many_rows,
 };
 use super::pipeline::Pipeline;
 use super::wire;
@@ -32,24 +32,22 @@ pub enum Mode {
     Samples,
 }
 
-/// Imports `from..until` (milliseconds) of these metrics.
+/// Imports a period of these metrics; where it was imported before, what has come since.
 ///
 /// # Errors
 /// When the service cannot be asked, answers nonsense more than once, or the store fails. What was stored stays, and
 /// the same call goes on from there.
-#[expect(clippy::too_many_arguments, reason = "each is asked for on the command line")]
 pub async fn backfill(
     endpoint: &Endpoint,
     mode: Mode,
     names: &[String],
-    from: i64,
-    until: i64,
+    period: &Period,
     options: &HistoryOptions,
     pipeline: Arc<Pipeline>,
     progress: &dyn Progress,
 ) -> Result<HistoryReport> {
     let client = Client::new(endpoint)?;
-    let span = Span { kind: "prometheus", names, from, until, options };
+    let span = Span { kind: "prometheus", names, period, options };
     span.run(&client, &RemoteRead { client: &client, mode }, pipeline, progress).await
 }
 
@@ -63,10 +61,10 @@ pub async fn metric_names(endpoint: &Endpoint) -> Result<BTreeSet<String>> {
         data: BTreeSet<String>,
     }
     let client = Client::new(endpoint)?;
-    let response = client.send(client.get(NAMES), NAMES).await.map_err(|trouble| client.fail(trouble))?;
-    let body = response.bytes().await.map_err(|error| client.fail(explain_transport(&error)))?;
+    let response = client.send(client.get(NAMES), NAMES).await.map_err(|trouble| client.fail(&trouble))?;
+    let body = response.bytes().await.map_err(|error| client.fail(&explain_transport(&error)))?;
     let names: Names = serde_json::from_slice(&body).map_err(|error| {
-        client.fail(Trouble::Lasting(format!(
+        client.fail(&Trouble::Lasting(format!(
             "its answer at {NAMES} is no list of names ({error}); is this a Prometheus?"
         )))
     })?;

@@ -9,16 +9,22 @@
 //! |---|---|---|
 //! | 204, 200 | everything that belongs into the lake is durable; metrics without a mapping are dropped on purpose | goes on |
 //! | 400 | the message is malformed, or some samples were refused: those are named, the rest is durable | must not repeat it |
-//! | 401, 413, 415 | no token; too large; a type or encoding not read here | must be configured otherwise |
-//! | 503 | too much under way, or the disk fails | repeats it later |
+//! | 401, 413, 415 | no token; too many bytes or samples; a type or encoding not read here | must be configured otherwise |
+//! | 503 | too much under way, a body that came too slowly, a disk that fails, a clock that fell back | repeats it later |
 //!
 //! Being busy is a 503 and not a 429, because Prometheus drops what is answered with 429 unless it is told otherwise
 //! (`retry_on_http_429`), and nothing may be lost for being sent too fast.
 //!
-//! Memory is bounded by [`ReceiverOptions::max_in_flight`] bodies and rows, and as many inflated messages as there
-//! are decoders. There is no TLS in here: put a proxy in front where the network is not trusted.
+//! Memory is bounded by [`ReceiverOptions::max_in_flight`] bodies and rows, and as many inflated messages of
+//! [`ReceiverOptions::max_samples`] samples as there are decoders. What comes over gRPC is inflated, though not decoded,
+//! before it is admitted: up to `max_in_flight` messages of each connection. There is no TLS in here: put a proxy in
+//! front where the network is not trusted.
+//!
+//! Time is this machine's clock, and never goes back: where the clock falls back by more than samples may lie ahead of
+//! it, nothing is taken until it has caught up.
 
 mod http;
+mod limit;
 mod work;
 
 use std::future::Future;
@@ -33,6 +39,7 @@ use super::pipeline::Pipeline;
 use super::statistics::IngestStats;
 use crate::{DatasetError, Result};
 
+pub(super) use limit::otlp as check_otlp;
 pub(super) use work::{Answer, Work};
 
 /// Limits and manners of the receiver.
@@ -42,6 +49,9 @@ pub struct ReceiverOptions {
     pub max_body: usize,
     /// Largest message after inflating, bytes. Also what a gRPC message may measure.
     pub max_decoded: usize,
+    /// Most samples of one request. A sample can be sent in two bytes and takes many times that once decoded, so the
+    /// limits in bytes do not bound the memory.
+    pub max_samples: usize,
     /// Requests worked on at once, waiting for the disk included.
     pub max_in_flight: usize,
     /// Messages decoded at once.
@@ -63,11 +73,13 @@ pub struct ReceiverOptions {
 }
 
 impl Default for ReceiverOptions {
-    /// 8 MiB as sent, 64 MiB inflated, 32 requests, two seconds of patience, ten minutes make a row late.
+    /// 8 MiB as sent, 64 MiB inflated, a million samples, 32 requests, two seconds of patience, ten minutes make a row
+    /// late.
     fn default() -> Self {
         Self {
             max_body: 8 << 20,
             max_decoded: 64 << 20,
+            max_samples: 1_000_000,
             max_in_flight: 32,
             decoders: std::thread::available_parallelism().map_or(2, usize::from),
             patience: Duration::from_secs(2),
@@ -93,6 +105,9 @@ impl ReceiverOptions {
                 "max_in_flight ({}) and decoders ({}) must be above 0",
                 self.max_in_flight, self.decoders
             ));
+        }
+        if self.max_samples == 0 {
+            return refuse("max_samples is 0, which refuses every request; give at least 1".to_owned());
         }
         if self.max_body > self.max_decoded {
             return refuse(format!(

@@ -49,11 +49,11 @@ pub enum Ending {
     Malformed,
     /// A content type or encoding nobody here reads.
     Unsupported,
-    /// Over the size limit.
+    /// Over the limit of bytes or of samples.
     TooLarge,
-    /// Turned away because too much was under way.
+    /// Turned away because too much was under way, or it came too slowly.
     Busy,
-    /// The store failed.
+    /// The store failed, or this machine's clock cannot be trusted.
     Unavailable,
     /// No or a wrong token.
     Unauthorized,

@@ -31,8 +31,19 @@ pub trait RowStore: Send + Sync {
     /// Returns once the rows of the ticket survive a crash.
     ///
     /// # Errors
-    /// When they do not yet, and the sender should send them again.
+    /// When they do not yet, and the sender should send them again. The store keeps them all the same, and tries them
+    /// again with the next ones.
     fn wait(&self, ticket: Ticket) -> Result<()>;
+
+    /// A ticket for everything appended so far.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    fn newest(&self) -> Result<Ticket> {
+        // A ticket stands for all before it. One of no rows makes the store try again what it could not write, where
+        // the last one given out would only be told of that failure once more.
+        self.append(0, &[])
+    }
 
     /// Stores rows of the past and notes how far the import of this name has come. The note is never ahead of the
     /// rows; rows that are stored without their note are known again when they come again.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::client::{Client, Endpoint, Trouble, explain_transport};
 use super::history::{
-    Clip, Fetch, FetchError, HistoryOptions, HistoryReport, Importer, Piece, Span, alternatives, too_many_rows,
+    Clip, Fetch, FetchError, HistoryOptions, HistoryReport, Importer, Period, Piece, Span, alternatives, too_many_rows,
 };
 use super::pipeline::Pipeline;
 use super::wire;
@@ -15,7 +15,7 @@ const PATH: &str = "/api/v1/export";
 /// A line holds all values of one series in the piece; past this it is no line.
 const MAX_LINE: usize = 64 << 20;
 
-/// Imports `from..until` (milliseconds) of these metrics.
+/// Imports a period of these metrics; where it was imported before, what has come since.
 ///
 /// # Errors
 /// When the service cannot be asked, answers nonsense more than once, or the store fails. What was stored stays, and
@@ -23,14 +23,13 @@ const MAX_LINE: usize = 64 << 20;
 pub async fn backfill(
     endpoint: &Endpoint,
     names: &[String],
-    from: i64,
-    until: i64,
+    period: &Period,
     options: &HistoryOptions,
     pipeline: Arc<Pipeline>,
     progress: &dyn Progress,
 ) -> Result<HistoryReport> {
     let client = Client::new(endpoint)?;
-    let span = Span { kind: "victoria-metrics", names, from, until, options };
+    let span = Span { kind: "victoria-metrics", names, period, options };
     span.run(&client, &Export { client: &client }, pipeline, progress).await
 }
 

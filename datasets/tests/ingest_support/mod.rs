@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::time::Duration;
 
 use datasets::ingest::store::{HistoryRow, RowStore};
 use datasets::ingest::{Listeners, Pipeline, ReceiverOptions};
@@ -232,6 +233,8 @@ pub(crate) struct TestStore {
     changed: Condvar,
     pub(crate) flushes: AtomicU64,
     pub(crate) full: AtomicBool,
+    /// Rows are taken and kept, but do not reach the disk.
+    pub(crate) unsynced: AtomicBool,
 }
 
 #[derive(Default)]
@@ -242,6 +245,9 @@ struct TestState {
     /// Tickets wait while this is set.
     held: bool,
     waiting: u64,
+    /// Series wait for their number while this is set.
+    registering_held: bool,
+    registering: u64,
     /// Imports that succeed before one fails; none fails without it.
     imports_left: Option<u64>,
 }
@@ -255,7 +261,29 @@ impl TestStore {
     /// Blocks until that many requests wait for the disk.
     pub(crate) fn until_waiting(&self, requests: u64) {
         let state = self.state.lock().unwrap();
-        drop(self.changed.wait_while(state, |state| state.waiting < requests).unwrap());
+        drop(self.wait_while(state, |state| state.waiting < requests));
+    }
+
+    pub(crate) fn hold_registering(&self, held: bool) {
+        self.state.lock().unwrap().registering_held = held;
+        self.changed.notify_all();
+    }
+
+    /// Blocks until that many requests wait for the number of a series.
+    pub(crate) fn until_registering(&self, requests: u64) {
+        let state = self.state.lock().unwrap();
+        drop(self.wait_while(state, |state| state.registering < requests));
+    }
+
+    fn wait_while<'a>(
+        &'a self,
+        state: MutexGuard<'a, TestState>,
+        condition: impl FnMut(&mut TestState) -> bool,
+    ) -> MutexGuard<'a, TestState> {
+        let (state, waited) = self.changed.wait_timeout_while(state, Duration::from_secs(30), condition).unwrap();
+        // The runtime waits for its threads, so a test that failed would never end otherwise.
+        assert!(!waited.timed_out(), "waited in vain");
+        state
     }
 
     pub(crate) fn rows(&self) -> Vec<LakeRow> {
@@ -273,7 +301,12 @@ fn disk_full() -> DatasetError {
 
 impl RowStore for TestStore {
     fn register(&self, series: &CanonicalSeries) -> datasets::Result<Option<SeriesId>> {
-        let known = &mut self.state.lock().unwrap().series;
+        let mut state = self.state.lock().unwrap();
+        state.registering += 1;
+        self.changed.notify_all();
+        let mut state = self.wait_while(state, |state| state.registering_held);
+        state.registering -= 1;
+        let known = &mut state.series;
         let at = known.iter().position(|one| one == series).unwrap_or_else(|| {
             known.push(series.clone());
             known.len() - 1
@@ -293,9 +326,9 @@ impl RowStore for TestStore {
         let mut state = self.state.lock().unwrap();
         state.waiting += 1;
         self.changed.notify_all();
-        let mut state = self.changed.wait_while(state, |state| state.held).unwrap();
+        let mut state = self.wait_while(state, |state| state.held);
         state.waiting -= 1;
-        Ok(())
+        if self.unsynced.load(Ordering::Relaxed) { Err(disk_full()) } else { Ok(()) }
     }
 
     fn import(&self, name: &str, progress: &str, rows: Vec<HistoryRow>) -> datasets::Result<()> {

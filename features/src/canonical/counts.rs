@@ -80,6 +80,13 @@ impl Reason {
     pub fn told(self) -> bool {
         matches!(self, Self::FarFuture | Self::BeforeEpoch | Self::SeriesLimit | Self::BadLabels)
     }
+
+    /// Whether the value itself cannot be stored. Where a protocol counts rejections beside success, as OTLP does,
+    /// these count as well; where it knows errors only, they would raise alarms.
+    #[must_use]
+    pub fn unusable(self) -> bool {
+        matches!(self, Self::NonFinite | Self::Negative | Self::UnknownState)
+    }
 }
 
 /// What became of the samples of a message, or of many.
@@ -105,6 +112,12 @@ impl Counts {
     #[must_use]
     pub fn told(&self) -> u64 {
         Reason::ALL.into_iter().filter(|reason| reason.told()).map(|reason| self.dropped(reason)).sum()
+    }
+
+    /// Samples dropped because their value cannot be stored.
+    #[must_use]
+    pub fn unusable(&self) -> u64 {
+        Reason::ALL.into_iter().filter(|reason| reason.unusable()).map(|reason| self.dropped(reason)).sum()
     }
 
     /// Samples dropped, for any reason.

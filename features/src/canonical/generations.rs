@@ -58,9 +58,9 @@ impl<V: Clone> Generations<V> {
         Some(value)
     }
 
-    /// The value, which does not count as use.
-    pub(super) fn peek(&self, key: u128) -> Option<V> {
-        self.current.get(&key).or_else(|| self.previous.get(&key)).cloned()
+    /// Every value, which does not count as use.
+    pub(super) fn values(&self) -> impl Iterator<Item = &V> {
+        self.current.values().chain(self.previous.values())
     }
 
     pub(super) fn insert(&mut self, key: u128, value: V) {
@@ -72,9 +72,9 @@ impl<V: Clone> Generations<V> {
         self.previous = std::mem::take(&mut self.current);
     }
 
-    pub(super) fn retain(&mut self, mut keep: impl FnMut(u128) -> bool) {
-        self.current.retain(|&key, _| keep(key));
-        self.previous.retain(|&key, _| keep(key));
+    pub(super) fn remove(&mut self, key: u128) {
+        self.current.remove(&key);
+        self.previous.remove(&key);
     }
 
     pub(super) fn len(&self) -> usize {

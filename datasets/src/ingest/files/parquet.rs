@@ -106,8 +106,12 @@ fn times(run: &Run<'_>, time: &TimeColumn, array: &ArrayRef, first_line: u64) ->
     }
     if kind.is_floating() {
         let numbers = castable(&DataType::Float64)?;
-        let numbers = numbers.as_primitive::<Float64Type>();
-        return Ok(numbers.values().iter().map(|&time| fractional_time(time, unit)).collect());
+        let numbers = numbers.as_primitive::<Float64Type>().values().iter().enumerate();
+        let read = |(row, &time): (usize, &f64)| {
+            let there = time.is_finite().then(|| fractional_time(time, unit));
+            there.ok_or_else(|| line(row, format!("{time} is no time")))
+        };
+        return numbers.map(read).collect();
     }
     let whole = castable(&DataType::Int64)?;
     let whole = whole.as_primitive::<Int64Type>().values().iter().enumerate();

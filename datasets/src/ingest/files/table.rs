@@ -41,6 +41,7 @@ pub(super) fn take(run: &mut Run<'_>, plan: &TablePlan, catalogue: &Catalogue, c
         line: chunk.first_line + row as u64,
         problem,
     };
+    check_times(plan, chunk, run.latest).map_err(|(row, problem)| line(row, problem))?;
     let columns = Columns::new(plan);
     let values = columns.values.iter().zip(&chunk.values).enumerate();
     let values = values
@@ -72,6 +73,22 @@ pub(super) fn take(run: &mut Run<'_>, plan: &TablePlan, catalogue: &Catalogue, c
         }
     }
     run.advance(chunk.times.len() as u64)
+}
+
+/// A unit that is too fine for its column dates everything thousands of years ahead.
+fn check_times(plan: &TablePlan, chunk: &Chunk, latest: i64) -> Result<(), (usize, String)> {
+    let known_at = plan.known_at.as_ref().zip(chunk.known_at.as_ref());
+    for (column, times) in std::iter::once((&plan.time, &chunk.times)).chain(known_at) {
+        if let Some((row, time)) = times.iter().enumerate().find(|&(_, &time)| time > latest) {
+            let unit = column.unit.map_or(String::new(), |unit| format!(" (the mapping file says {unit:?})"));
+            let problem = format!(
+                "column {:?}: time {time} ms after 1970 lies far in the future; check the column's unit{unit}",
+                column.column
+            );
+            return Err((row, problem));
+        }
+    }
+    Ok(())
 }
 
 /// Names of the columns as labels and metrics.

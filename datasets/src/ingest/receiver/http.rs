@@ -10,15 +10,18 @@ use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTEN
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use features::decode::{DecodeError, SeriesSink};
+use features::decode::SeriesSink;
 use prost::Message;
 use tokio::net::TcpListener;
 
+use super::limit;
 use super::work::{Answer, Work, read_gzip};
 use crate::ingest::otlp;
 use crate::ingest::statistics::{Ending, Protocol};
 use crate::ingest::wire;
 use crate::{DatasetError, Result};
+
+const PROTOBUF: &str = "application/x-protobuf";
 
 pub(super) async fn serve(
     listener: TcpListener,
@@ -57,10 +60,14 @@ async fn remote_write(State(work): State<Arc<Work>>, request: Request) -> Respon
     let (parts, body) = request.into_parts();
     let (protocol, answer) = match remote_write_version(&parts.headers) {
         Ok(protocol) => {
-            let limit = work.options().max_decoded;
-            let answer = receive(&work, protocol, &parts.headers, body, move |body, sink| match protocol {
-                Protocol::RemoteWrite2 => wire::remote_write_2(&body, limit, sink),
-                _ => wire::remote_write_1(&body, limit, sink),
+            let (largest, most) = (work.options().max_decoded, work.options().max_samples);
+            let answer = receive(&work, protocol, &parts.headers, body, move |body, sink| {
+                limit::remote_write(&body, protocol, largest, most)?;
+                match protocol {
+                    Protocol::RemoteWrite2 => wire::remote_write_2(&body, largest, sink)?,
+                    _ => wire::remote_write_1(&body, largest, sink)?,
+                }
+                Ok(())
             });
             (protocol, answer.await)
         }
@@ -84,11 +91,11 @@ async fn remote_write(State(work): State<Arc<Work>>, request: Request) -> Respon
 
 async fn lines(State(work): State<Arc<Work>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let answer = match text_of(&parts.headers, CONTENT_ENCODING) {
-        "" | "identity" => {
-            receive(&work, Protocol::Lines, &parts.headers, body, |body, sink| wire::vm_lines(&body, sink)).await
-        }
-        other => unsupported(format!("content encoding {other:?} is not read here; send the lines plain")),
+    let encoding = text_of(&parts.headers, CONTENT_ENCODING);
+    let answer = if is_one_of(encoding, &["", "identity"]) {
+        receive(&work, Protocol::Lines, &parts.headers, body, |body, sink| Ok(wire::vm_lines(&body, sink)?)).await
+    } else {
+        unsupported(format!("content encoding {encoding:?} is not read here; send the lines plain"))
     };
     work.counters().ended(Protocol::Lines, answer.ending);
     plain(&answer)
@@ -97,28 +104,23 @@ async fn lines(State(work): State<Arc<Work>>, request: Request) -> Response {
 async fn otlp_metrics(State(work): State<Arc<Work>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let content_type = essence(text_of(&parts.headers, CONTENT_TYPE));
-    let encoding = text_of(&parts.headers, CONTENT_ENCODING).to_owned();
-    let answer = if content_type != "application/x-protobuf" {
-        unsupported(format!("content type {content_type:?} is not read here; send application/x-protobuf"))
-    } else if !matches!(encoding.as_str(), "" | "identity" | "gzip") {
+    let encoding = text_of(&parts.headers, CONTENT_ENCODING);
+    let answer = if !content_type.eq_ignore_ascii_case(PROTOBUF) {
+        unsupported(format!("content type {content_type:?} is not read here; send {PROTOBUF}"))
+    } else if !is_one_of(encoding, &["", "identity", "gzip"]) {
         unsupported(format!("content encoding {encoding:?} is not read here; send gzip or none"))
     } else {
-        let limit = work.options().max_decoded;
-        let inflate = encoding == "gzip";
-        receive_with(
-            &work,
-            Protocol::OtlpHttp,
-            &parts.headers,
-            body,
-            move |body| {
-                if inflate { read_gzip(&body, limit).map(Bytes::from) } else { Ok(body) }
-            },
-            move |body, sink| wire::otlp(&body, sink),
-        )
+        let (largest, most) = (work.options().max_decoded, work.options().max_samples);
+        let inflate = encoding.eq_ignore_ascii_case("gzip");
+        receive(&work, Protocol::OtlpHttp, &parts.headers, body, move |body, sink| {
+            let message = if inflate { Bytes::from(read_gzip(&body, largest)?) } else { body };
+            limit::otlp(&message, most)?;
+            Ok(wire::otlp(&message, sink)?)
+        })
         .await
     };
     work.counters().ended(Protocol::OtlpHttp, answer.ending);
-    let kind = [(CONTENT_TYPE, "application/x-protobuf")];
+    let kind = [(CONTENT_TYPE, PROTOBUF)];
     if matches!(answer.ending, Ending::Stored | Ending::Partial) {
         return (kind, otlp::response(&answer).encode_to_vec()).into_response();
     }
@@ -131,7 +133,7 @@ async fn otlp_metrics(State(work): State<Arc<Work>>, request: Request) -> Respon
 /// Which remote write it is, from the headers; those of old senders may be missing.
 fn remote_write_version(headers: &HeaderMap) -> Result<Protocol, Answer> {
     let encoding = text_of(headers, CONTENT_ENCODING);
-    if !matches!(encoding, "" | "snappy") {
+    if !is_one_of(encoding, &["", "snappy"]) {
         return Err(unsupported(format!(
             "content encoding {encoding:?} is not read here; remote write is sent as snappy"
         )));
@@ -143,9 +145,10 @@ fn remote_write_version(headers: &HeaderMap) -> Result<Protocol, Answer> {
         .filter_map(|parameter| parameter.trim().split_once('='))
         .find(|(name, _)| name.eq_ignore_ascii_case("proto"))
         .map(|(_, value)| value.trim_matches('"'));
-    match (essence(content_type), proto) {
-        ("", None) | ("application/x-protobuf", None | Some("prometheus.WriteRequest")) => Ok(Protocol::RemoteWrite1),
-        ("application/x-protobuf", Some("io.prometheus.write.v2.Request")) => Ok(Protocol::RemoteWrite2),
+    // Names of messages tell upper from lower case, types of content do not.
+    match (essence(content_type).to_ascii_lowercase().as_str(), proto) {
+        ("", None) | (PROTOBUF, None | Some("prometheus.WriteRequest")) => Ok(Protocol::RemoteWrite1),
+        (PROTOBUF, Some("io.prometheus.write.v2.Request")) => Ok(Protocol::RemoteWrite2),
         _ => Err(unsupported(format!(
             "content type {content_type:?} is not read here; send application/x-protobuf with \
              proto=prometheus.WriteRequest or proto=io.prometheus.write.v2.Request"
@@ -153,25 +156,10 @@ fn remote_write_version(headers: &HeaderMap) -> Result<Protocol, Answer> {
     }
 }
 
+/// Door, place, size; then the body, inflated and decoded on a thread that may block.
 async fn receive<F>(work: &Arc<Work>, protocol: Protocol, headers: &HeaderMap, body: Body, decode: F) -> Answer
 where
-    F: FnOnce(Bytes, &mut dyn SeriesSink) -> Result<(), DecodeError> + Send + 'static,
-{
-    receive_with(work, protocol, headers, body, Ok, decode).await
-}
-
-/// Door, place, size; then the body, prepared and decoded on a thread that may block.
-async fn receive_with<P, F>(
-    work: &Arc<Work>,
-    protocol: Protocol,
-    headers: &HeaderMap,
-    body: Body,
-    prepare: P,
-    decode: F,
-) -> Answer
-where
-    P: FnOnce(Bytes) -> Result<Bytes, Answer>,
-    F: FnOnce(Bytes, &mut dyn SeriesSink) -> Result<(), DecodeError> + Send + 'static,
+    F: FnOnce(Bytes, &mut dyn SeriesSink) -> Result<(), Answer> + Send + 'static,
 {
     if !work.authorized(headers.get(AUTHORIZATION).map(HeaderValue::as_bytes)) {
         return Answer::refusal(Ending::Unauthorized, "send the receiver's token as Authorization: Bearer …");
@@ -191,13 +179,13 @@ where
         Ok(Ok(body)) => body,
         Ok(Err(error)) if is_too_long(&error) => return too_large(),
         Ok(Err(error)) => return Answer::refusal(Ending::Malformed, format!("the body ended early: {error}")),
-        Err(_) => return Answer::refusal(Ending::Malformed, "the body took too long to arrive"),
+        // A slow network is not the message's fault: refused as malformed, it would be dropped for good.
+        Err(_) => {
+            let limit = work.options().body_timeout;
+            return Answer::refusal(Ending::Busy, format!("the body took longer than {limit:?}; send it again"));
+        }
     };
     work.counters().received(body.len());
-    let body = match prepare(body) {
-        Ok(body) => body,
-        Err(answer) => return answer,
-    };
     work.clone().store(protocol, move |sink| decode(body, sink)).await
 }
 
@@ -220,6 +208,11 @@ fn unsupported(message: String) -> Answer {
 /// A header as text, empty where it is missing or no text.
 fn text_of(headers: &HeaderMap, name: HeaderName) -> &str {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or("").trim()
+}
+
+/// Whether a header's value is one of these, in upper or lower case.
+fn is_one_of(value: &str, known: &[&str]) -> bool {
+    known.iter().any(|known| known.eq_ignore_ascii_case(value))
 }
 
 /// A content type without its parameters.

@@ -2,15 +2,16 @@
 
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Instant;
 
 use features::decode::{DecodeError, SeriesSink};
 use sha2::{Digest, Sha256};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::ReceiverOptions;
+use super::{ReceiverOptions, limit};
 use crate::DatasetError;
-use crate::ingest::pipeline::{Failure, Pipeline, Taken};
+use crate::ingest::pipeline::{Pipeline, Rejection, Taken};
 use crate::ingest::statistics::{Counters, Ending, Protocol};
 
 /// The receiver's shared state.
@@ -21,6 +22,8 @@ pub(in crate::ingest) struct Work {
     places: Arc<Semaphore>,
     decoders: Arc<Semaphore>,
     token: Option<[u8; 32]>,
+    /// Newest time of arrival, milliseconds: what the clock must not fall behind.
+    newest: AtomicI64,
 }
 
 /// How a request is answered, before it is put into the words of its protocol.
@@ -31,13 +34,19 @@ pub(in crate::ingest) struct Answer {
     pub(in crate::ingest) message: String,
     /// Samples that were taken: stored, or left out on purpose.
     pub(in crate::ingest) taken: u64,
-    /// Samples refused.
+    /// Samples refused; for protocols that count rejections beside success, those of unusable value too.
     pub(in crate::ingest) refused: u64,
 }
 
 impl Answer {
     pub(in crate::ingest) fn refusal(ending: Ending, message: impl Into<String>) -> Self {
         Self { ending, message: message.into(), taken: 0, refused: 0 }
+    }
+}
+
+impl From<DecodeError> for Answer {
+    fn from(error: DecodeError) -> Self {
+        Self::refusal(Ending::Malformed, error.to_string())
     }
 }
 
@@ -49,6 +58,7 @@ impl Work {
             places: Arc::new(Semaphore::new(options.max_in_flight)),
             decoders: Arc::new(Semaphore::new(options.decoders)),
             token: options.token.as_deref().map(|token| digest(token.trim().as_bytes())),
+            newest: AtomicI64::new(i64::MIN),
             options,
         }
     }
@@ -96,10 +106,11 @@ impl Work {
         }
     }
 
-    /// Decodes, stores and waits until what was stored is safe. Counts everything but the request itself.
+    /// Decodes, stores and waits until what was stored is safe. Counts everything but the request itself. Inflating is
+    /// up to `decode`: no more messages are inflated at once than there are decoders.
     pub(in crate::ingest) async fn store<F>(self: Arc<Self>, protocol: Protocol, decode: F) -> Answer
     where
-        F: FnOnce(&mut dyn SeriesSink) -> Result<(), DecodeError> + Send + 'static,
+        F: FnOnce(&mut dyn SeriesSink) -> Result<(), Answer> + Send + 'static,
     {
         let Ok(decoder) = self.decoders.clone().acquire_owned().await else {
             return Answer::refusal(Ending::Busy, "the receiver is stopping; send it again later");
@@ -116,27 +127,50 @@ impl Work {
 
     fn store_blocking<F>(&self, protocol: Protocol, decoder: OwnedSemaphorePermit, decode: F) -> Answer
     where
-        F: FnOnce(&mut dyn SeriesSink) -> Result<(), DecodeError>,
+        F: FnOnce(&mut dyn SeriesSink) -> Result<(), Answer>,
     {
-        let received_at = (self.options.clock)();
-        let taken = match self.pipeline.take(received_at, decode) {
-            Ok(((), taken)) => taken,
-            Err(Failure::Malformed(error)) => {
-                tracing::debug!(?protocol, %error, "malformed message");
-                return Answer::refusal(Ending::Malformed, error.to_string());
-            }
-            Err(Failure::Store(error)) => return unavailable(&error),
+        let received_at = match self.arrival() {
+            Ok(received_at) => received_at,
+            Err(answer) => return answer,
         };
-        let appended = self.pipeline.append(received_at, &taken);
+        let taken = match self.pipeline.accept(received_at, self.options.max_samples, decode) {
+            Ok(taken) => taken,
+            Err(Rejection::Unreadable(answer)) => {
+                tracing::debug!(?protocol, reason = %answer.message, "a message cannot be read");
+                return answer;
+            }
+            Err(Rejection::TooMany) => return limit::too_many(self.options.max_samples),
+            Err(Rejection::Store(error)) => return unavailable(&error),
+        };
         // The next message may be decoded while this one waits for the disk.
         drop(decoder);
         let begun = Instant::now();
-        let safe = appended.and_then(|ticket| self.pipeline.wait(ticket, &taken));
-        if let Err(error) = safe {
+        if let Err(error) = self.pipeline.wait(&taken) {
             return unavailable(&error);
         }
         self.count(protocol, received_at, &taken, begun);
-        answer(&taken)
+        answer(protocol, &taken)
+    }
+
+    /// When a message arrives, by a clock that never goes back. One that fell back would make every sample one from
+    /// the future, and senders drop for good what is refused for that.
+    fn arrival(&self) -> Result<i64, Answer> {
+        let now = (self.options.clock)();
+        let newest = self.newest.fetch_max(now, Ordering::Relaxed).max(now);
+        let behind = newest.saturating_sub(now);
+        if behind <= self.pipeline.max_future() {
+            return Ok(newest);
+        }
+        let message = format!(
+            "the receiver's clock fell back by {behind} ms to {now} ms since the epoch; set it right, or restart the \
+             receiver if the time before was the wrong one, and send it again"
+        );
+        tracing::error!(
+            behind,
+            now,
+            "the clock fell back; nothing is taken until it is set right or this is restarted"
+        );
+        Err(Answer::refusal(Ending::Unavailable, message))
     }
 
     fn count(&self, protocol: Protocol, received_at: i64, taken: &Taken, begun: Instant) {
@@ -156,10 +190,18 @@ fn unavailable(error: &DatasetError) -> Answer {
     Answer::refusal(Ending::Unavailable, format!("cannot store: {error}"))
 }
 
-fn answer(taken: &Taken) -> Answer {
-    let refused = taken.counts.told();
+fn answer(protocol: Protocol, taken: &Taken) -> Answer {
     let samples = taken.counts.samples;
-    match &taken.refusal {
+    // OTLP wants every rejected point counted, and takes that for success; remote write would take it for an error.
+    let (refused, refusal) = match protocol {
+        Protocol::OtlpGrpc | Protocol::OtlpHttp => {
+            (taken.counts.told() + taken.counts.unusable(), taken.refusal.as_ref().or(taken.unusable.as_ref()))
+        }
+        Protocol::RemoteWrite1 | Protocol::RemoteWrite2 | Protocol::Lines => {
+            (taken.counts.told(), taken.refusal.as_ref())
+        }
+    };
+    match refusal {
         Some(refusal) => Answer {
             ending: Ending::Partial,
             message: format!(
