@@ -206,7 +206,15 @@ impl DatasetError {
             {
                 return Self::DiskFull { path: path.to_owned() };
             }
-            Self::Parquet { path: path.to_owned(), reason: error.to_string() }
+            let reason = error.to_string();
+            // Where the writer lets go of its file the error arrives as words.
+            if ["no storage space", "No space left on device", "Disk quota exceeded"]
+                .iter()
+                .any(|full| reason.contains(full))
+            {
+                return Self::DiskFull { path: path.to_owned() };
+            }
+            Self::Parquet { path: path.to_owned(), reason }
         }
     }
 

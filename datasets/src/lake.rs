@@ -54,6 +54,8 @@ pub const FORMAT: u32 = 1;
 pub(crate) const DAY: i64 = 86_400_000;
 /// The file whose lock the one writer holds.
 const LOCK: &str = "writer.lock";
+/// The file whose lock readers share, and whoever deletes files holds alone.
+const READERS: &str = "readers.lock";
 /// Length of the tiles a lake keeps, in milliseconds.
 pub const LAKE_TILE: i64 = 300_000;
 
@@ -120,7 +122,10 @@ fn create(disk: &disk::Disk, lake: &Path) -> Result<()> {
         let entry = entry.map_err(DatasetError::io(lake, "list the folder"))?;
         let name = entry.file_name().to_string_lossy().into_owned();
         let empty_folder = || std::fs::read_dir(entry.path()).is_ok_and(|mut inside| inside.next().is_none());
-        let ours = name == LOCK || name.starts_with("lake.staged-") || FOLDERS.contains(&&*name) && empty_folder();
+        let ours = name == LOCK
+            || name == READERS
+            || name.starts_with("lake.staged-")
+            || FOLDERS.contains(&&*name) && empty_folder();
         if !ours {
             let problem = format!("holds {name:?}, but no lake.json");
             return Err(DatasetError::Exists { path: lake.to_owned(), problem });

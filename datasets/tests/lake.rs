@@ -66,7 +66,7 @@ fn what_was_written_is_read_in_order_and_once() {
     put(&writer, START + 5, &[(0, START, 1.0), (1, START, 2.0), (3, START, 3.0)]);
     put(&writer, START + 9, &[(0, START + 7, 1.5), (0, START, 1.0)]);
     writer.flush().unwrap();
-    // Once more what is stored, an older one in between, and another day.
+    // Once more what is stored, an older one in between, and another day; of two values known at once the larger stays.
     put(&writer, START + 9, &[(0, START, 1.0), (0, START + 7, 9.9), (0, START + 3, 1.2), (0, START + DAY, 4.0)]);
     writer.close().unwrap();
 
@@ -77,10 +77,10 @@ fn what_was_written_is_read_in_order_and_once() {
     let values = |pod, metric| -> Vec<(i64, f64)> {
         content[&key(pod, metric)].iter().map(|&(time, bits)| (time - START, f64::from_bits(bits))).collect()
     };
-    assert_eq!(values(0, "mem.working_set"), [(0, 1.0), (3, 1.2), (7, 1.5), (DAY, 4.0)]);
+    assert_eq!(values(0, "mem.working_set"), [(0, 1.0), (3, 1.2), (7, 9.9), (DAY, 4.0)]);
     assert_eq!(values(0, "restart.count"), [(0, 2.0)]);
     assert_eq!(values(1, "mem.working_set"), [(0, 3.0)]);
-    assert_eq!(stored_rows(dir.path()), 6, "nothing is stored twice");
+    assert_eq!(stored_rows(dir.path()), 7, "nothing is stored twice, but a loser stays until the next compaction");
     assert_eq!((lake.snapshot().duplicates, lake.snapshot().conflicts), (2, 1));
 }
 
@@ -214,6 +214,9 @@ fn compaction_and_pruning_change_files_and_not_content() {
     })
     .unwrap();
     assert_eq!(rows, 600 * 30);
+    let after_grace = CompactOptions { ..CompactOptions::at(now + DAY) };
+    assert_eq!(compact(dir.path(), &after_grace, &Silent).unwrap().deleted, 0, "somebody still reads");
+    drop(old);
     assert_eq!(compact(dir.path(), &options, &Silent).unwrap().merged, (0, 0), "a second time there is nothing to do");
 
     // The receiver goes on beside it.
@@ -239,6 +242,71 @@ fn compaction_and_pruning_change_files_and_not_content() {
 }
 
 #[test]
+fn what_is_imported_into_a_day_that_was_compacted_gets_its_tiles_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    let fill = |number: usize, minutes: std::ops::Range<i64>| {
+        let id = writer.register(&series(number)).unwrap();
+        let rows: Vec<_> = minutes
+            .map(|minute| START + 200_000 + minute * 60_000)
+            .map(|time| (LakeRow { series: id, time, value: (time % 977) as f64 }, time + 60_000))
+            .collect();
+        writer.import(&format!("fill-{number}-{}", rows[0].0.time), "all", &rows).unwrap();
+    };
+    let tiles = || -> u64 {
+        Lake::open(dir.path()).unwrap().snapshot().table(datasets::lake::Table::Tiles).map(|file| file.rows).sum()
+    };
+    let options = CompactOptions::at(START + 10 * DAY);
+    let needed = features::event::metrics(&Catalogue::standard());
+    fill(0, 0..600);
+    assert_eq!(compact(dir.path(), &options, &Silent).unwrap().tiles, 120);
+    // Another source of the same days, after their tiles were written.
+    fill(2, 0..600);
+    let report = prune(dir.path(), DAY, &needed, false, &options, &Silent).unwrap();
+    assert_eq!((report.days, report.without_tiles.len()), (0, 1), "rows no tile knows are not dropped");
+    compact(dir.path(), &options, &Silent).unwrap();
+    assert_eq!(tiles(), 240);
+    assert_eq!(compact(dir.path(), &options, &Silent).unwrap().merged, (0, 0), "it has come to rest");
+    let report = prune(dir.path(), DAY, &needed, false, &options, &Silent).unwrap();
+    assert_eq!((report.days, report.rows.1), (1, 0), "{report:?}");
+    // And another one after the raw samples are gone.
+    fill(5, 0..300);
+    fill(0, 600..610);
+    compact(dir.path(), &options, &Silent).unwrap();
+    assert_eq!(tiles(), 240 + 60 + 2);
+    let report = prune(dir.path(), DAY, &needed, false, &options, &Silent).unwrap();
+    assert_eq!((report.days, report.without_tiles.len()), (1, 0), "{report:?}");
+    assert_eq!(tiles(), 240 + 60 + 2);
+    Lake::open(dir.path()).unwrap().verify(&Silent).unwrap();
+}
+
+#[test]
+fn a_large_day_is_compacted_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = open(dir.path());
+    for minute in 0..200_i64 {
+        let time = START + minute * 60_000;
+        let rows: Vec<_> = (0..30).map(|n| (n, time, minute as f64)).collect();
+        put(&writer, time + 1000, &rows);
+        if minute % 50 == 49 {
+            writer.flush().unwrap();
+        }
+    }
+    let options = CompactOptions { most_file_rows: 700, most_rows: 2000, ..CompactOptions::at(START + 10 * DAY) };
+    let report = compact(dir.path(), &options, &Silent).unwrap();
+    assert!(report.merged.1 > 3, "several files: {report:?}");
+    let again = compact(dir.path(), &options, &Silent).unwrap();
+    assert_eq!((again.merged, again.rows), ((0, 0), 0), "a second time there is nothing to do");
+    // A late row among thousands waits for more, or for two days.
+    put(&writer, START + 300 * 60_000, &[(0, START + 250 * 60_000, 1.0)]);
+    writer.flush().unwrap();
+    let soon = CompactOptions { now: START + 2 * DAY, ..options.clone() };
+    assert_eq!(compact(dir.path(), &soon, &Silent).unwrap().rows, 0);
+    assert!(compact(dir.path(), &options, &Silent).unwrap().rows > 0);
+    Lake::open(dir.path()).unwrap().verify(&Silent).unwrap();
+}
+
+#[test]
 fn an_import_stores_rows_and_progress_together_and_nothing_twice() {
     let dir = tempfile::tempdir().unwrap();
     let writer = open(dir.path());
@@ -252,13 +320,16 @@ fn an_import_stores_rows_and_progress_together_and_nothing_twice() {
     writer.import("history", "all", &rows).unwrap();
     assert_eq!(writer.import_progress("history").unwrap().as_deref(), Some("all"));
     drop(writer);
-    // The row of the log says 1.0 for a time that the import has stored as 2.0: what is stored stays.
+    // The row of the log says 1.0 for a time that the import has stored as 2.0, and was known a minute earlier: it wins,
+    // beside the loser until the next compaction.
     let writer = open(dir.path());
     assert_eq!(writer.stats().replayed, 1);
     writer.close().unwrap();
-    assert_eq!(stored_rows(dir.path()), 50);
+    assert_eq!(stored_rows(dir.path()), 51);
     let lake = Lake::open(dir.path()).unwrap();
     assert_eq!((lake.snapshot().duplicates, lake.snapshot().conflicts), (50, 1));
+    let first = &content(dir.path())[&("ns/pod-0/app".to_owned(), "mem.working_set".to_owned())];
+    assert!(first.contains(&(START, 1.0_f64.to_bits())) && !first.contains(&(START, 2.0_f64.to_bits())), "{first:?}");
     lake.verify(&Silent).unwrap();
 }
 

@@ -59,6 +59,9 @@ pub struct LakeFile {
     /// Raw samples of this day have been pruned to what events need.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub pruned: bool,
+    /// A compaction of its closed day has seen it: its rows are in the day's tiles, and it need not be merged again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub settled: bool,
 }
 
 /// A file that an earlier commit named; readers may still hold that one.

@@ -3,28 +3,32 @@
 //! Each day of each kind commits by itself, so a run that is killed has lost one day's work at most. Files taken
 //! out stay on disk for a grace period, for readers of an older commit.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::path::Path;
 
 use features::spec::{FlatColumn, FlatSource, KERNEL_VERSION, Statistic};
-use features::{Catalogue, EntityKind, FeatureSpec, MetricId, TileBuilder, TileKernel, TimeAxis};
+use features::{Catalogue, EntityKind, FeatureSpec, MetricId, Tile, TileBuilder, TileKernel, TimeAxis};
 use serde::Serialize;
 use survival::TimeUnit;
 
 use super::commit::{LakeFile, Removed, Snapshot, Table};
 use super::disk::Disk;
 use super::part::PartWriter;
-use super::reader::ranges;
-use super::scan::{Run, Scan, scan_files};
-use super::tables::LakeTables;
-use super::tile_file::TileWriter;
+use super::part_reader::Footers;
+use super::reader::{nobody_reads, ranges};
+use super::scan::{Run, Scan, scan_parts};
+use super::tables::{LakeTables, Rank};
+use super::tile_file::{self, TileWriter};
 use super::{DAY, LAKE_LAG, LAKE_TILE, check, date_of};
 use crate::error::{DatasetError, Result};
 use crate::progress::Progress;
 
-/// Rows of a compacted file, about: 200 to 300 MB.
-const MOST_FILE_ROWS: u64 = 1 << 26;
+/// Late rows of a closed day are merged at once when they are more than one in so many.
+const FEW: u64 = 100;
+/// After so long they are merged however few they are, milliseconds.
+const PATIENCE: i64 = 2 * DAY;
 
 /// How a compaction goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,13 +45,23 @@ pub struct CompactOptions {
     pub fewest_files: usize,
     /// Rows held in memory at a time.
     pub most_rows: u64,
+    /// Rows of a file of the result, about: 200 to 300 MB.
+    pub most_file_rows: u64,
 }
 
 impl CompactOptions {
     /// The defaults: a day closes an hour after its end, files wait fifteen minutes for readers.
     #[must_use]
     pub fn at(now: i64) -> Self {
-        Self { now, closed_after: 3_600_000, open_days: false, grace: 900_000, fewest_files: 2, most_rows: 8_000_000 }
+        Self {
+            now,
+            closed_after: 3_600_000,
+            open_days: false,
+            grace: 900_000,
+            fewest_files: 2,
+            most_rows: 8_000_000,
+            most_file_rows: 1 << 26,
+        }
     }
 }
 
@@ -107,19 +121,42 @@ pub(super) fn compact_on(
     for ((kind, date), files) in &days {
         progress.advance(1);
         report.days += 1;
-        let closed = day_end(date).is_some_and(|end| end + options.closed_after <= options.now);
-        let pruned = files.iter().any(|file| file.pruned);
-        let tiled = snapshot.table(Table::Tiles).any(|file| file.kind == *kind && file.date == *date);
-        // Late samples after the tiles were written stay out of them, as they stay out of every feature.
-        let tiles = closed && !pruned && !tiled;
-        let merge = if closed { files.len() > 1 } else { options.open_days && files.len() >= options.fewest_files };
-        if merge || tiles {
-            let day = Day { disk, lake, tables: &tables, kind, date, files, number: snapshot.number };
-            compact_day(&day, (merge, tiles), options, &mut report)?;
+        let day = Day { disk, lake, tables: &tables, kind, date, files, number: snapshot.number };
+        let tiles: Vec<&LakeFile> =
+            snapshot.table(Table::Tiles).filter(|file| file.kind == *kind && file.date == *date).collect();
+        let end = day_end(date).unwrap_or(i64::MAX);
+        if end.saturating_add(options.closed_after) <= options.now {
+            if due(files, end, options) {
+                compact_closed(&day, &tiles, options, &mut report)?;
+            }
+        } else if options.open_days && files.len() >= options.fewest_files {
+            let all: Vec<&LakeFile> = files.iter().collect();
+            compact_day(&day, (&all, true), None, options, &mut report)?;
         }
     }
     progress.end();
     Ok(report)
+}
+
+/// Whether a closed day has files that no compaction has seen, and enough of them to be worth reading all others again.
+fn due(files: &[LakeFile], day_end: i64, options: &CompactOptions) -> bool {
+    let rows = |settled: bool| files.iter().filter(|f| f.settled == settled).map(|f| f.rows).sum::<u64>();
+    let new = files.iter().filter(|file| !file.settled).count();
+    // Until then features are made of the raw samples, late ones included, so nothing is lost by waiting.
+    let few = new < 16 && rows(false).saturating_mul(FEW) < rows(true);
+    new > 0 && (!few || day_end.saturating_add(PATIENCE) <= options.now)
+}
+
+/// Brings a closed day to rest: one run of files, and tiles of all its rows.
+fn compact_closed(
+    day: &Day<'_>,
+    tiles: &[&LakeFile],
+    options: &CompactOptions,
+    report: &mut CompactReport,
+) -> Result<()> {
+    // What a pruning has left is in the old tiles, and they know more than it does.
+    let raw: Vec<&LakeFile> = day.files.iter().filter(|file| !file.pruned).collect();
+    compact_day(day, (&raw, raw.len() > 1), Some(tiles), options, report)
 }
 
 /// Files of one day of one kind, to be replaced.
@@ -138,18 +175,20 @@ struct Day<'a> {
 struct NewParts<'a> {
     day: &'a Day<'a>,
     prefix: &'static str,
-    pruned: bool,
+    /// Whether the files are pruned, and whether they are settled.
+    marks: (bool, bool),
+    most_rows: u64,
     open: Option<PartWriter>,
     files: Vec<LakeFile>,
 }
 
 impl<'a> NewParts<'a> {
-    fn new(day: &'a Day<'a>, prefix: &'static str, pruned: bool) -> Self {
-        Self { day, prefix, pruned, open: None, files: Vec::new() }
+    fn new(day: &'a Day<'a>, prefix: &'static str, marks: (bool, bool), options: &CompactOptions) -> Self {
+        Self { day, prefix, marks, most_rows: options.most_file_rows, open: None, files: Vec::new() }
     }
 
     fn push(&mut self, run: Run<'_>) -> Result<()> {
-        if self.open.as_ref().is_some_and(|part| part.rows() >= MOST_FILE_ROWS) {
+        if self.open.as_ref().is_some_and(|part| part.rows() >= self.most_rows) {
             self.end_file()?;
         }
         let part = match &mut self.open {
@@ -165,7 +204,7 @@ impl<'a> NewParts<'a> {
 
     fn end_file(&mut self) -> Result<()> {
         if let Some(part) = self.open.take() {
-            self.files.extend(part.finish(self.pruned)?);
+            self.files.extend(part.finish(self.marks.0, self.marks.1)?);
         }
         Ok(())
     }
@@ -178,39 +217,41 @@ impl<'a> NewParts<'a> {
 
 fn compact_day(
     day: &Day<'_>,
-    (merge, tiles): (bool, bool),
+    (chosen, merge): (&[&LakeFile], bool),
+    old_tiles: Option<&[&LakeFile]>,
     options: &CompactOptions,
     report: &mut CompactReport,
 ) -> Result<()> {
-    let Day { lake, tables, kind, date, files, .. } = *day;
-    let pruned = files.iter().any(|file| file.pruned);
-    let mut parts = NewParts::new(day, "compact", pruned);
+    let Day { lake, tables, kind, date, .. } = *day;
+    let mut parts = NewParts::new(day, "compact", (false, old_tiles.is_some()), options);
     let name = format!("compact-{:020}", day.number);
-    let mut tile_writer = if tiles { Some(TileWriter::create(lake, kind, date, &name)?) } else { None };
+    let mut tile_writer = old_tiles.map(|_| TileWriter::create(lake, kind, date, &name)).transpose()?;
     let catalogue = Catalogue::standard();
     let spec = lake_spec(&catalogue);
     let kernel = TileKernel::try_new(&spec, &catalogue).map_err(DatasetError::feature("the lake's tiles"))?;
     let lives = spec.life_metrics(&catalogue);
     let mut rows = 0_u64;
-    let chosen: Vec<&LakeFile> = files.iter().collect();
     let entity_kind = EntityKind::from_name(kind).map_err(DatasetError::feature(date))?;
-    for entities in day_ranges(files, options.most_rows) {
+    let footers = Footers::default();
+    let old = old_tiles.unwrap_or(&[]);
+    for entities in day_ranges(chosen.iter().chain(old).copied(), options.most_rows) {
         let all = Scan { entities, ..Scan::all(entity_kind) };
         let mut builders: BTreeMap<i32, TileBuilder<'_>> = BTreeMap::new();
-        if tiles {
-            // Counters are read by the starts of lives, so these come first.
-            scan_files(lake, tables, &chosen, &all.clone().with_metrics(&lives), &mut |run| {
+        if old_tiles.is_some() {
+            // Counters are read by the starts of lives, so these come first; of a pruned day they are still there.
+            let seen: Vec<&LakeFile> = day.files.iter().collect();
+            scan_parts(&footers, lake, tables, &seen, &all.clone().with_metrics(&lives), &mut |run| {
                 let builder = builders.entry(run.entity).or_insert_with(|| TileBuilder::new(&kernel, date));
                 builder.take_lives(run.times, run.values, run.known_at);
                 Ok(())
             })?;
         }
-        scan_files(lake, tables, &chosen, &all, &mut |run| {
+        scan_parts(&footers, lake, tables, chosen, &all, &mut |run| {
             rows += run.times.len() as u64;
             if merge {
                 parts.push(run)?;
             }
-            if tiles {
+            if old_tiles.is_some() {
                 let builder = builders.entry(run.entity).or_insert_with(|| TileBuilder::new(&kernel, date));
                 // A series is a part here; what parts mean together is said when they are read.
                 builder
@@ -220,22 +261,44 @@ fn compact_day(
             Ok(())
         })?;
         if let Some(writer) = &mut tile_writer {
+            let mut tiles: BTreeMap<(Rank, i64), Tile> = BTreeMap::new();
+            for file in old.iter().filter(|file| file.entities.0 <= entities.1 && file.entities.1 >= entities.0) {
+                tile_file::read(&lake.join(&file.path), entities, &|_| true, &catalogue, &mut |stored| {
+                    let (_, _, series, number, tile) = stored;
+                    tiles.insert((tables.rank(series), number), tile);
+                })?;
+            }
             for builder in builders.into_values() {
                 for (_, series, number, tile) in builder.finish().tiles() {
-                    writer.push(tables, series, number, &tile)?;
-                    report.tiles += 1;
+                    let before = tiles.entry((tables.rank(series), number));
+                    report.tiles += u64::from(matches!(before, Entry::Vacant(_)));
+                    // Where raw samples are gone the old tile was made of more of them than there are now.
+                    let stays = |old: &Tile| old.head().count > tile.head().count;
+                    match before {
+                        Entry::Occupied(old) if stays(old.get()) => {}
+                        Entry::Occupied(mut old) => _ = old.insert(tile),
+                        Entry::Vacant(vacant) => _ = vacant.insert(tile),
+                    }
                 }
+            }
+            for ((rank, number), tile) in tiles {
+                writer.push(tables, rank.2, number, &tile)?;
             }
         }
     }
-    let before: u64 = files.iter().map(|file| file.rows).sum();
+    let before: u64 = chosen.iter().map(|file| file.rows).sum();
     let parts = parts.finish()?;
     let tile_file = tile_writer.map(TileWriter::finish).transpose()?.flatten();
-    let replaced: Vec<&str> = if merge { files.iter().map(|file| file.path.as_str()).collect() } else { Vec::new() };
-    swap(day.disk, lake, &replaced, parts.iter().chain(&tile_file), options.now)?;
+    let mut replaced: Vec<&str> = Vec::new();
+    if merge {
+        replaced.extend(chosen.iter().map(|file| file.path.as_str()));
+    }
+    replaced.extend(old.iter().map(|file| file.path.as_str()));
+    let settled: &[&LakeFile] = if merge || old_tiles.is_none() { &[] } else { chosen };
+    swap(day.disk, lake, &replaced, settled, parts.iter().chain(&tile_file), options.now)?;
     report.rows += rows;
     if merge {
-        report.merged = (report.merged.0 + files.len() as u64, report.merged.1 + parts.len() as u64);
+        report.merged = (report.merged.0 + chosen.len() as u64, report.merged.1 + parts.len() as u64);
         report.duplicates += before - rows;
     }
     Ok(())
@@ -278,23 +341,25 @@ pub(super) fn prune_on(
     progress.begin("pruning days", Some(old.len() as u64));
     for ((kind, date), files) in old {
         progress.advance(1);
-        let tiled = snapshot.table(Table::Tiles).any(|file| file.kind == kind && file.date == date);
+        // Rows that no tile knows would be gone for good.
+        let tiled = files.iter().all(|file| file.settled);
         if !tiled && !without_tiles {
             report.without_tiles.push(format!("{kind} {date}"));
             continue;
         }
         let number = snapshot.number;
         let day = Day { disk, lake, tables: &tables, kind: &kind, date: &date, files: &files, number };
-        let mut parts = NewParts::new(&day, "pruned", true);
+        let mut parts = NewParts::new(&day, "pruned", (true, tiled), options);
         let chosen: Vec<&LakeFile> = files.iter().collect();
         let entity_kind = EntityKind::from_name(&kind).map_err(DatasetError::feature(&date))?;
-        for range in day_ranges(&files, options.most_rows) {
+        let footers = Footers::default();
+        for range in day_ranges(files.iter(), options.most_rows) {
             let scan = Scan { entities: range, ..Scan::all(entity_kind) }.with_metrics(needed);
-            scan_files(lake, &tables, &chosen, &scan, &mut |run| parts.push(run))?;
+            scan_parts(&footers, lake, &tables, &chosen, &scan, &mut |run| parts.push(run))?;
         }
         let parts = parts.finish()?;
         let replaced: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        swap(disk, lake, &replaced, parts.iter(), options.now)?;
+        swap(disk, lake, &replaced, &[], parts.iter(), options.now)?;
         let sum = |of: fn(&LakeFile) -> u64| files.iter().map(of).sum::<u64>();
         report.days += 1;
         report.rows.0 += sum(|file| file.rows);
@@ -306,11 +371,12 @@ pub(super) fn prune_on(
     Ok(report)
 }
 
-/// Commits new files in place of others.
+/// Commits new files in place of others, and marks those that are as a compaction leaves them.
 fn swap<'a>(
     disk: &Disk,
     lake: &Path,
     replaced: &[&str],
+    settled: &[&LakeFile],
     added: impl Iterator<Item = &'a LakeFile> + Clone,
     now: i64,
 ) -> Result<()> {
@@ -324,6 +390,9 @@ fn swap<'a>(
         }
         next.files.retain(|file| !replaced.contains(&file.path.as_str()));
         next.removed.extend(replaced.iter().map(|path| Removed { path: (*path).to_owned(), at: now }));
+        for file in next.files.iter_mut().filter(|file| settled.iter().any(|other| other.path == file.path)) {
+            file.settled = true;
+        }
         next.files.extend(added.clone().cloned());
         Ok(())
     })?;
@@ -338,6 +407,8 @@ fn delete_removed(disk: &Disk, lake: &Path, options: &CompactOptions) -> Result<
     if due.is_empty() {
         return Ok(0);
     }
+    // A build may read for hours; what it reads goes away with a later compaction.
+    let Some(_nobody) = nobody_reads(lake)? else { return Ok(0) };
     // A power cut must not bring back a commit that still names them.
     disk.sync_folder(&lake.join("commits"))?;
     for path in &due {
@@ -410,8 +481,8 @@ fn day_end(date: &str) -> Option<i64> {
     (date_of(end - 1) == date).then_some(end)
 }
 
-fn day_ranges(files: &[LakeFile], most_rows: u64) -> Vec<(i32, i32)> {
-    let groups: Vec<_> = files.iter().map(|file| (file.entities.0, file.entities.1, file.rows)).collect();
+fn day_ranges<'a>(files: impl Iterator<Item = &'a LakeFile>, most_rows: u64) -> Vec<(i32, i32)> {
+    let groups: Vec<_> = files.map(|file| (file.entities.0, file.entities.1, file.rows)).collect();
     ranges(&groups, most_rows)
 }
 
@@ -422,6 +493,7 @@ pub(crate) fn lake_spec(catalogue: &Catalogue) -> FeatureSpec {
         FlatSource::Tile { metric: "restart.count".to_owned(), statistic: Statistic::Increase, window: LAKE_TILE };
     let column = FlatColumn { name: "restarts".to_owned(), source: restarts };
     FeatureSpec {
+        mappings: Default::default(),
         kernel_version: KERNEL_VERSION,
         time: TimeAxis { unit: TimeUnit::Hours, ticks_per_unit: 3_600_000 },
         tile: LAKE_TILE,

@@ -171,7 +171,7 @@ impl Flusher {
             }
         }
         for part in parts.into_values() {
-            files.extend(part.finish(false)?);
+            files.extend(part.finish(false, false)?);
         }
         if let Some(series) = series {
             files.push(tables::write_series(disk, lake, self.written, &series)?);

@@ -1,6 +1,6 @@
 //! Sample files being written: rows in the lake's order, a layout chosen by measurement.
 //!
-//! `bench/lake_layout.md` holds the table the choices below were made from.
+//! `docs/benchmarks.md` holds the table the choices below were made from.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -192,7 +192,7 @@ impl PartWriter {
     }
 
     /// Ends the file, durable and in its place; nothing names it yet. `None` when it has no rows.
-    pub(super) fn finish(mut self, pruned: bool) -> Result<Option<LakeFile>> {
+    pub(super) fn finish(mut self, pruned: bool, settled: bool) -> Result<Option<LakeFile>> {
         if self.rows == 0 {
             return Ok(None);
         }
@@ -219,6 +219,7 @@ impl PartWriter {
             entities: self.entities,
             times: self.span,
             pruned,
+            settled,
         }))
     }
 }

@@ -1,7 +1,9 @@
 //! Reading a lake: a snapshot, its tables, and runs of samples in the lake's order.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use features::{Catalogue, EntityKind, MetricId, Tile};
 use serde::Serialize;
@@ -10,7 +12,7 @@ use super::commit::{LakeFile, Snapshot, Table};
 use super::part_reader::{BATCH, Footers, PartReader};
 use super::scan::{Run, Scan, scan_parts};
 use super::tables::{self, LakeTables, Rank};
-use super::{DAY, check, log, tile_file};
+use super::{DAY, READERS, check, log, tile_file};
 use crate::error::{DatasetError, Result};
 
 /// A lake opened for reading; what is committed later is not seen.
@@ -20,6 +22,8 @@ pub struct Lake {
     snapshot: Snapshot,
     tables: LakeTables,
     footers: Footers,
+    /// While it is held no compaction deletes files that this snapshot names. `None` where the lake cannot be written.
+    _reading: Option<Arc<File>>,
 }
 
 /// What a lake holds, for people.
@@ -57,10 +61,11 @@ impl Lake {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref().to_owned();
         check(&dir)?;
+        let reading = reading(&dir)?;
         let snapshot = Snapshot::latest(&dir)?;
         tables::check_metrics(&dir, &snapshot, &Catalogue::standard())?;
         let tables = LakeTables::read(&dir, &snapshot)?;
-        Ok(Self { dir, snapshot, tables, footers: Footers::default() })
+        Ok(Self { dir, snapshot, tables, footers: Footers::default(), _reading: reading })
     }
 
     /// Its folder.
@@ -98,6 +103,11 @@ impl Lake {
             let part = self.footers.open(&self.dir, file)?;
             groups.extend(part.groups().iter().map(|&(rows, low, high)| (low, high, rows)));
         }
+        // Of pruned days entities may be left of which there is nothing but tiles.
+        if let Some(until) = self.pruned_until(kind) {
+            let tiles = self.snapshot.table(Table::Tiles).filter(|file| file.kind == kind.name());
+            groups.extend(tiles.filter(|file| file.times.0 < until).map(|f| (f.entities.0, f.entities.1, f.rows)));
+        }
         Ok(ranges(&groups, most_rows))
     }
 
@@ -118,8 +128,14 @@ impl Lake {
     /// End of the newest day of a kind whose raw samples are pruned, milliseconds; `None` where all are there.
     #[must_use]
     pub fn pruned_until(&self, kind: EntityKind) -> Option<i64> {
-        let files = self.snapshot.table(Table::Samples).filter(|file| file.kind == kind.name() && file.pruned);
-        files.map(|file| (file.times.1.div_euclid(DAY) + 1) * DAY).max()
+        let of = |table: Table| self.snapshot.table(table).filter(move |file| file.kind == kind.name());
+        // A pruning may have left nothing of a day but its tiles.
+        let raw = |date: &str| {
+            let mut files = of(Table::Samples).filter(|file| file.date == date).peekable();
+            files.peek().is_some() && files.all(|file| !file.pruned)
+        };
+        let days = of(Table::Tiles).filter(|file| !raw(&file.date));
+        days.map(|file| (file.times.1.div_euclid(DAY) + 1) * DAY).max()
     }
 
     /// Tiles of the days up to a moment, by series, in order of time. Memory holds them all: ask for few entities.
@@ -245,6 +261,26 @@ impl Lake {
             }
         }
         if rows == file.rows { Ok(()) } else { refuse("rows", rows.to_string()) }
+    }
+}
+
+/// The lock that readers share. The system lets go of it however they end.
+fn reading(lake: &Path) -> Result<Option<Arc<File>>> {
+    let path = lake.join(READERS);
+    let Ok(file) = File::options().create(true).write(true).truncate(false).open(&path) else { return Ok(None) };
+    file.lock_shared().map_err(DatasetError::io(&path, "lock the file"))?;
+    Ok(Some(Arc::new(file)))
+}
+
+/// The lock that no reader holds, or `None` while one does.
+pub(super) fn nobody_reads(lake: &Path) -> Result<Option<File>> {
+    let path = lake.join(READERS);
+    let file = File::options().create(true).write(true).truncate(false).open(&path);
+    let file = file.map_err(DatasetError::io(&path, "create the lock file"))?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
+        Err(std::fs::TryLockError::Error(error)) => Err(DatasetError::io(&path, "lock the file")(error)),
     }
 }
 

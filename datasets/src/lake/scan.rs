@@ -33,24 +33,28 @@ pub struct Scan {
     pub metrics: Option<Vec<bool>>,
     /// Times in milliseconds, half-open.
     pub times: Range<i64>,
+    /// Metrics by storage id of which only samples from a moment on are read.
+    pub recent: Option<(Vec<bool>, i64)>,
 }
 
 impl Scan {
     /// Everything of a kind.
     #[must_use]
     pub fn all(kind: EntityKind) -> Self {
-        Self { kind, entities: (0, i32::MAX), metrics: None, times: i64::MIN..i64::MAX }
+        Self { kind, entities: (0, i32::MAX), metrics: None, times: i64::MIN..i64::MAX, recent: None }
     }
 
     /// Only these metrics.
     #[must_use]
     pub fn with_metrics(mut self, metrics: &[MetricId]) -> Self {
-        let size = metrics.iter().map(|metric| usize::from(metric.0) + 1).max().unwrap_or(0);
-        let mut wanted = vec![false; size];
-        for metric in metrics {
-            wanted[usize::from(metric.0)] = true;
-        }
-        self.metrics = Some(wanted);
+        self.metrics = Some(by_id(metrics));
+        self
+    }
+
+    /// Of these metrics only samples from `from` on.
+    #[must_use]
+    pub fn with_recent(mut self, metrics: &[MetricId], from: i64) -> Self {
+        self.recent = Some((by_id(metrics), from));
         self
     }
 
@@ -58,18 +62,47 @@ impl Scan {
         self.metrics.as_ref().is_none_or(|wanted| wanted.get(usize::from(metric.0)).copied().unwrap_or(false))
     }
 
-    fn wants_any(&self, entities: (i32, i32), metrics: (u16, u16)) -> bool {
-        entities.0 <= self.entities.1
-            && entities.1 >= self.entities.0
-            && self.metrics.as_ref().is_none_or(|wanted| {
+    /// Whether a file that ends at `last` may hold something wanted of these entities and metrics.
+    fn wants_any(&self, last: i64, entities: (i32, i32), metrics: (u16, u16)) -> bool {
+        if entities.0 > self.entities.1 || entities.1 < self.entities.0 {
+            return false;
+        }
+        let old = self.recent.as_ref().filter(|(_, from)| last < *from).map(|(recent, _)| recent);
+        match (&self.metrics, old) {
+            (None, None) => true,
+            (Some(wanted), _) => {
                 let until = wanted.len().min(usize::from(metrics.1) + 1);
-                wanted.get(usize::from(metrics.0)..until).is_some_and(|wanted| wanted.contains(&true))
-            })
+                let skipped = |metric: usize| old.is_some_and(|old| old.get(metric).copied().unwrap_or(false));
+                (usize::from(metrics.0)..until).any(|metric| wanted[metric] && !skipped(metric))
+            }
+            (None, Some(old)) => {
+                (metrics.0..=metrics.1).any(|metric| !old.get(usize::from(metric)).copied().unwrap_or(false))
+            }
+        }
+    }
+
+    /// Times wanted of a metric.
+    fn times_of(&self, metric: u16) -> Range<i64> {
+        match &self.recent {
+            Some((recent, from)) if recent.get(usize::from(metric)).copied().unwrap_or(false) => {
+                self.times.start.max(*from)..self.times.end
+            }
+            _ => self.times.clone(),
+        }
     }
 
     fn wants_rank(&self, rank: Rank) -> bool {
         rank.0 >= self.entities.0 && rank.0 <= self.entities.1 && self.wants(MetricId(rank.1))
     }
+}
+
+fn by_id(metrics: &[MetricId]) -> Vec<bool> {
+    let size = metrics.iter().map(|metric| usize::from(metric.0) + 1).max().unwrap_or(0);
+    let mut wanted = vec![false; size];
+    for metric in metrics {
+        wanted[usize::from(metric.0)] = true;
+    }
+    wanted
 }
 
 /// Samples of one series in time order, each time once.
@@ -92,18 +125,8 @@ pub struct Run<'a> {
 /// Receives runs.
 pub(super) type Each<'a> = &'a mut dyn FnMut(Run<'_>) -> Result<()>;
 
-/// Hands over the samples wanted, by (entity, metric, series), each series in one run.
-pub(super) fn scan_files(
-    lake: &Path,
-    tables: &LakeTables,
-    files: &[&LakeFile],
-    scan: &Scan,
-    each: Each<'_>,
-) -> Result<()> {
-    scan_parts(&Footers::default(), lake, tables, files, scan, each)
-}
-
-/// As [`scan_files`], with footers that are read once for many scans.
+/// Hands over the samples wanted, by (entity, metric, series), each series in one run; footers are read once for many
+/// scans.
 pub(super) fn scan_parts(
     footers: &Footers,
     lake: &Path,
@@ -128,7 +151,7 @@ pub(super) fn scan_parts(
     let mut merge = Merge { tables, scan, cursors: Vec::new(), next: BinaryHeap::new() };
     for file in chosen {
         let part = footers.open(lake, file)?;
-        let wanted = |entities, metrics| scan.wants_any(entities, metrics);
+        let wanted = |entities, metrics| scan.wants_any(file.times.1, entities, metrics);
         if let Some(cursor) = part.cursor(&wanted, true, batch)? {
             merge.cursors.push(cursor);
             merge.push(merge.cursors.len() - 1, None)?;
@@ -168,7 +191,7 @@ impl Merge<'_> {
             let shared = self.next.peek().is_some_and(|Reverse((other, _))| *other == rank);
             if !shared && self.cursors[at].ends_here() {
                 let cursor = &self.cursors[at];
-                let columns = within(&self.scan.times, cursor.columns());
+                let columns = within(&self.scan.times_of(rank.1), cursor.columns());
                 if !columns.0.is_sorted_by(|a, b| a < b) {
                     return Err(disorder(cursor.path(), "ts", "times that do not increase inside a series"));
                 }
@@ -203,7 +226,7 @@ impl Merge<'_> {
     fn take_series(&mut self, at: usize, rank: Rank, into: &mut Columns) -> Result<bool> {
         let cursor = &mut self.cursors[at];
         loop {
-            into.extend(within(&self.scan.times, cursor.columns()));
+            into.extend(within(&self.scan.times_of(rank.1), cursor.columns()));
             if !cursor.advance()? {
                 return Ok(false);
             }
@@ -308,7 +331,7 @@ impl Columns {
     }
 }
 
-/// As [`scan_files`] over many small files, one after the other: memory holds all rows asked for.
+/// As [`scan_parts`] over many small files, one after the other: memory holds all rows asked for.
 fn gather(
     footers: &Footers,
     lake: &Path,
@@ -319,12 +342,12 @@ fn gather(
 ) -> Result<()> {
     let mut gathered: BTreeMap<Rank, Columns> = BTreeMap::new();
     for file in files {
-        let wanted = |entities, metrics| scan.wants_any(entities, metrics);
+        let wanted = |entities, metrics| scan.wants_any(file.times.1, entities, metrics);
         let Some(mut cursor) = footers.open(lake, file)?.cursor(&wanted, true, BATCH)? else { continue };
         loop {
             let rank = rank_of(tables, &cursor, None)?;
             if scan.wants_rank(rank) {
-                gathered.entry(rank).or_default().extend(within(&scan.times, cursor.columns()));
+                gathered.entry(rank).or_default().extend(within(&scan.times_of(rank.1), cursor.columns()));
             }
             if !cursor.advance()? {
                 break;

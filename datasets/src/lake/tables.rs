@@ -299,6 +299,7 @@ fn write_table_on(
         entities,
         times: (0, 0),
         pruned: false,
+        settled: false,
     })
 }
 

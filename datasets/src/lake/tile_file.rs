@@ -88,6 +88,7 @@ impl TileWriter {
                 entities: (i32::MAX, i32::MIN),
                 times: (i64::MAX, i64::MIN),
                 pruned: false,
+                settled: false,
             },
         })
     }
