@@ -2,12 +2,15 @@
 //!
 //! Each history becomes tiles, its cuts get their labels, a row is assembled per cut and written in row
 //! groups: memory holds one entity and one row group, whatever the size of the source. Nothing here reads
-//! a clock, so the same source gives the same bytes.
+//! a clock, so the same source gives the same bytes, whether or not the build was killed on the way: a source hands
+//! its histories over in units, and a later run goes on behind the last unit that was finished.
 
+mod joined;
 mod labels;
 mod neighbours;
 mod rows;
 mod tally;
+mod unit;
 
 use std::path::Path;
 
@@ -44,22 +47,31 @@ pub fn build(source: &mut dyn Source, dir: &Path, progress: &dyn Progress) -> Re
     if let Some(manifest) = already_there(dir, &digest)? {
         return Ok(Built { manifest, reused: true });
     }
-    let staging = Staging::create(dir)?;
+    let units = source.units();
+    let resumable = plan.permute_labels.is_none();
+    let staging = Staging::create(dir, |dead| resumable && unit::any(dead, &digest, units))?;
     let shuffled = match plan.permute_labels {
         Some(seed) => Some(labels::shuffled(source, &plan, seed, progress)?),
         None => None,
     };
 
-    progress.begin(&format!("building {}", plan.name), source.entities());
-    let mut writer = rows::RowWriter::create(&plan, staging.path(), shuffled)?;
-    source.histories(&mut |history, truth| {
-        writer.add(&history, truth.as_ref())?;
-        progress.advance(1);
-        Ok(())
-    })?;
+    let mut writer = rows::RowWriter::resume(&plan, staging.path(), (&digest, units), shuffled)?;
+    let (done, resumed) = (writer.entities(), writer.units_done());
+    let going_on = if resumed > 0 { format!(", going on behind {resumed} of {units} units") } else { String::new() };
+    progress.begin(&format!("building {}{going_on}", plan.name), source.entities());
+    progress.advance(done);
+    for unit in resumed..units {
+        source.unit(unit, &mut |history, truth| {
+            let before = writer.entities();
+            writer.add(&history, truth.as_ref())?;
+            progress.advance(writer.entities() - before);
+            Ok(())
+        })?;
+        writer.end_unit(source.skipped())?;
+    }
     progress.end();
 
-    let written = writer.finish(source.skipped())?;
+    let written = writer.finish()?;
     if written.counts.rows == 0 {
         return Err(DatasetError::Empty { path: dir.to_owned(), what: "rows" });
     }

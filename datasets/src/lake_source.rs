@@ -38,6 +38,9 @@ pub struct LakeSource {
     plan: BuildPlan,
     watch: Watch,
     context: Context,
+    /// Entity ids of each unit, both included.
+    units: Vec<(i32, i32)>,
+    old: Option<OldTiles>,
     skipped: BTreeMap<String, u64>,
 }
 
@@ -61,7 +64,7 @@ impl LakeSource {
             .snapshot()
             .files
             .iter()
-            .filter(|file| file.table == Table::Samples && file.kind == config.kind.name())
+            .filter(|file| file.table == Table::Samples && file.kind == config.kind.name() && file.times.0 < until)
             .map(|file| file.sha256.as_str())
             .collect();
         files.sort_unstable();
@@ -78,7 +81,19 @@ impl LakeSource {
         let plan = config.plan(catalogue, inputs, notes)?;
         let watch = Watch { from, until, longest_gap: plan.spec.longest_gap };
         context.read_lake(&lake, config.kind, until, &plan.catalogue)?;
-        Ok(Self { lake, config, plan, watch, context, skipped: BTreeMap::new() })
+        let old = OldTiles::of(&lake, config.kind, &plan.spec);
+        tiled(&lake, config.kind)?;
+        let units = lake.ranges(config.kind, most_rows(old))?;
+        Ok(Self { lake, config, plan, watch, context, units, old, skipped: BTreeMap::new() })
+    }
+
+    /// Reads no more than about so many samples at a time, one entity at least; that is also a unit of a build.
+    ///
+    /// # Errors
+    /// When a file of the lake cannot be read.
+    pub fn with_most_samples(mut self, most: u64) -> Result<Self> {
+        self.units = self.lake.ranges(self.config.kind, most)?;
+        Ok(self)
     }
 
     /// The lake it reads.
@@ -98,17 +113,19 @@ impl Source for LakeSource {
         Some(of_kind.count() as u64)
     }
 
-    fn histories(&mut self, each: &mut Each<'_>) -> Result<()> {
+    fn units(&self) -> usize {
+        self.units.len()
+    }
+
+    fn unit(&mut self, unit: usize, each: &mut Each<'_>) -> Result<()> {
         let named = DatasetError::feature(&self.plan.name);
         let catalogue = &self.plan.catalogue;
         let kernel = TileKernel::try_new(&self.plan.spec, catalogue).map_err(&named)?;
         let (featured, all) = wanted(&self.plan.spec, catalogue).map_err(&named)?;
         let mut skipped = BTreeMap::new();
-        let scan = |entities| {
-            Scan { entities, times: i64::MIN..self.watch.until, ..Scan::all(self.config.kind) }.with_metrics(&all)
-        };
-        let old = OldTiles::of(&self.lake, self.config.kind, &self.plan.spec);
-        each_entity_with(&self.lake, self.config.kind, &scan, (old, &featured), &mut |entity| {
+        let times = i64::MIN..self.watch.until;
+        let scan = Scan { entities: self.units[unit], times, ..Scan::all(self.config.kind) }.with_metrics(&all);
+        each_entity_of(&self.lake, &scan, (self.old, &featured), &mut |entity| {
             let what = What { kernel: &kernel, featured: &featured, catalogue, context: &self.context };
             for history in entity.histories(self.lake.tables(), &self.watch, &self.config, &what, &mut skipped)? {
                 each(history, None)?;
@@ -120,9 +137,7 @@ impl Source for LakeSource {
     }
 
     fn raw_since(&self) -> Option<i64> {
-        let of_kind = |file: &&crate::lake::LakeFile| file.kind == self.config.kind.name();
-        let pruned = self.lake.snapshot().table(Table::Samples).filter(of_kind).filter(|file| file.pruned);
-        pruned.map(|file| file.times.1 + 1).max()
+        self.lake.pruned_until(self.config.kind)
     }
 
     fn skipped(&self) -> BTreeMap<String, u64> {
@@ -152,6 +167,26 @@ impl OldTiles {
     }
 }
 
+/// Refuses a lake of which samples of pruned days wait for their tiles: they would be in no feature.
+fn tiled(lake: &Lake, kind: EntityKind) -> Result<()> {
+    let Some(until) = lake.pruned_until(kind) else { return Ok(()) };
+    let waiting = lake
+        .snapshot()
+        .table(Table::Samples)
+        .filter(|file| file.kind == kind.name() && !file.settled && !file.pruned && file.times.0 < until)
+        .count();
+    if waiting == 0 {
+        return Ok(());
+    }
+    let day = crate::lake::date_of(until - 1);
+    Err(DatasetError::config(
+        lake.dir().display().to_string(),
+        format!(
+            "raw samples up to {day} are pruned, and {waiting} files that came since have no tiles yet; run `forewarn lake compact`"
+        ),
+    ))
+}
+
 /// Hands over the entities of a kind one after the other, each whole.
 fn each_entity(
     lake: &Lake,
@@ -170,50 +205,76 @@ fn each_entity_with(
     (old, featured): (Option<OldTiles>, &[MetricId]),
     each: &mut dyn FnMut(Entity) -> Result<()>,
 ) -> Result<()> {
-    let catalogue = Catalogue::standard();
+    lake.ranges(kind, most_rows(old))?
+        .into_iter()
+        .try_for_each(|entities| each_entity_of(lake, &scan(entities), (old, featured), each))
+}
+
+/// Rows in memory at a time.
+fn most_rows(old: Option<OldTiles>) -> u64 {
     // Pruned days have few rows and as many tiles as ever.
-    let most = if old.is_some() { MOST_ROWS / 16 } else { MOST_ROWS };
-    for entities in lake.ranges(kind, most)? {
-        let mut tiles = match old {
-            Some(old) => lake.tiles(kind, entities, &|metric| featured.contains(&metric), old.until, &catalogue)?,
-            None => HashMap::new(),
-        };
-        let mut of_entity: HashMap<i32, Vec<u32>> = HashMap::new();
-        for &series in tiles.keys() {
-            of_entity.entry(lake.tables().series()[series as usize].entity).or_default().push(series);
+    if old.is_some() { MOST_ROWS / 16 } else { MOST_ROWS }
+}
+
+/// Hands over the entities of one range, which is that of the scan.
+fn each_entity_of(
+    lake: &Lake,
+    scan: &Scan,
+    (old, featured): (Option<OldTiles>, &[MetricId]),
+    each: &mut dyn FnMut(Entity) -> Result<()>,
+) -> Result<()> {
+    let catalogue = Catalogue::standard();
+    let mut tiles = match old {
+        Some(old) => {
+            lake.tiles(scan.kind, scan.entities, &|metric| featured.contains(&metric), old.until, &catalogue)?
         }
-        let mut each = |mut entity: Entity| -> Result<()> {
-            if let Some(old) = old {
-                entity.raw_from = old.until;
-                for series in &mut entity.series {
-                    series.tiles = tiles.remove(&series.id).unwrap_or_default();
-                }
-                // Series of which nothing but tiles is left.
-                let mut left = of_entity.remove(&entity.id).unwrap_or_default();
-                left.sort_unstable();
-                for id in left {
-                    if let Some(tiles) = tiles.remove(&id) {
-                        let metric = lake.tables().series()[id as usize].metric;
-                        let (times, values, known_at) = (Vec::new(), Vec::new(), Vec::new());
-                        entity.series.push(Series { id, metric, times, values, known_at, tiles });
-                    }
+        None => HashMap::new(),
+    };
+    let mut of_entity: BTreeMap<i32, Vec<u32>> = BTreeMap::new();
+    for &series in tiles.keys() {
+        of_entity.entry(lake.tables().series()[series as usize].entity).or_default().push(series);
+    }
+    let mut each = |mut entity: Entity, of_entity: &mut BTreeMap<i32, Vec<u32>>| -> Result<()> {
+        if let Some(old) = old {
+            entity.raw_from = old.until;
+            for series in &mut entity.series {
+                series.tiles = tiles.remove(&series.id).unwrap_or_default();
+            }
+            // Series of which nothing but tiles is left.
+            let mut left = of_entity.remove(&entity.id).unwrap_or_default();
+            left.sort_unstable();
+            for id in left {
+                if let Some(tiles) = tiles.remove(&id) {
+                    let metric = lake.tables().series()[id as usize].metric;
+                    let (times, values, known_at) = (Vec::new(), Vec::new(), Vec::new());
+                    entity.series.push(Series { id, metric, times, values, known_at, tiles });
                 }
             }
-            each(entity)
-        };
-        let mut open: Option<Entity> = None;
-        lake.scan(&scan(entities), &mut |run| {
-            if open.as_ref().is_some_and(|entity| entity.id != run.entity)
-                && let Some(done) = open.take()
-            {
-                each(done)?;
-            }
-            open.get_or_insert_with(|| Entity { id: run.entity, series: Vec::new(), raw_from: i64::MIN }).take(&run);
-            Ok(())
-        })?;
-        if let Some(last) = open {
-            each(last)?;
         }
+        each(entity)
+    };
+    let empty = |id: i32| Entity { id, series: Vec::new(), raw_from: i64::MIN };
+    let mut open: Option<Entity> = None;
+    lake.scan(scan, &mut |run| {
+        if open.as_ref().is_some_and(|entity| entity.id != run.entity)
+            && let Some(done) = open.take()
+        {
+            each(done, &mut of_entity)?;
+        }
+        if open.is_none() {
+            // Entities of which nothing but tiles is left, in their place.
+            while let Some((&id, _)) = of_entity.first_key_value().filter(|(id, _)| **id < run.entity) {
+                each(empty(id), &mut of_entity)?;
+            }
+        }
+        open.get_or_insert_with(|| empty(run.entity)).take(&run);
+        Ok(())
+    })?;
+    if let Some(last) = open {
+        each(last, &mut of_entity)?;
+    }
+    while let Some((&id, _)) = of_entity.first_key_value() {
+        each(empty(id), &mut of_entity)?;
     }
     Ok(())
 }
@@ -267,7 +328,9 @@ impl Entity {
         let What { kernel, featured, catalogue, context } = *what;
         let row = &tables.entities()[usize::try_from(self.id).unwrap_or(0)];
         let series = entity_series(self, tables, catalogue);
-        let lives = lives::of(row.kind, &row.key, &series, watch, catalogue, context, skipped)?;
+        let told = lives::of(row.kind, &row.key, &series, watch, catalogue, context, skipped)?;
+        let record = told.record(&row.key, &config.labels.causes)?;
+        let lives = told.lives;
         // Parts are numbered over all metrics, so that a limit finds the part it limits; 0 is the whole.
         let mut parts: Vec<&str> = series.iter().map(|series| series.part).filter(|part| !part.is_empty()).collect();
         parts.sort_unstable();
@@ -297,7 +360,7 @@ impl Entity {
                     built
                 }
             };
-            histories.push(life.history(row.kind, &row.key, config, built)?);
+            histories.push(life.history(row.kind, &row.key, &record, built)?);
         }
         Ok(histories)
     }
@@ -393,13 +456,8 @@ fn notes(lake: &Lake, config: &LakeBuildConfig, spec: &FeatureSpec) -> Vec<Strin
         "known_at is the time of receipt for samples that were pushed to us, and sample time plus a fixed lag for history that was fetched: a guess, the same for all.".to_owned(),
         "Series that do not name an incarnation (cAdvisor without its cgroup path) are given to the incarnation that was there at the time.".to_owned(),
     ];
-    let pruned: Vec<&str> = lake
-        .snapshot()
-        .table(Table::Samples)
-        .filter(|file| file.pruned && file.kind == config.kind.name())
-        .map(|file| file.date.as_str())
-        .collect();
-    if let Some(last) = pruned.iter().max() {
+    if let Some(until) = lake.pruned_until(config.kind) {
+        let last = crate::lake::date_of(until - 1);
         notes.push(if OldTiles::of(lake, config.kind, spec).is_some() {
             format!(
                 "Raw samples up to {last} have been pruned; features of those days come from the lake's 5-minute tiles, in which steps over gaps of up to 5 minutes count."

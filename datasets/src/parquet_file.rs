@@ -92,6 +92,11 @@ impl<W: Write + Send> ParquetSink<W> {
         Ok(())
     }
 
+    /// Bytes written so far.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.writer.inner().bytes
+    }
+
     /// Ends the file and hands back the writer below it; what is written may not be on disk yet.
     pub(crate) fn finish(self, name: &str) -> Result<(W, FileEntry)> {
         let sink = self.writer.into_inner().map_err(DatasetError::parquet(&self.path))?;

@@ -135,7 +135,7 @@ impl Source for Simulator {
         None
     }
 
-    fn histories(&mut self, each: &mut Each<'_>) -> Result<()> {
+    fn unit(&mut self, _unit: usize, each: &mut Each<'_>) -> Result<()> {
         fleet::run(&self.config, &self.plan, each)
     }
 }

@@ -30,11 +30,24 @@ pub trait Source {
     /// How many histories there will be, if known; for progress only.
     fn entities(&self) -> Option<u64>;
 
-    /// Hands every history to `each`, always the same ones in the same order.
+    /// Pieces its histories come in: a build that was killed goes on behind the last one it finished.
+    fn units(&self) -> usize {
+        1
+    }
+
+    /// Hands every history of a unit to `each`, always the same ones in the same order.
     ///
     /// # Errors
     /// When the source cannot be read, or `each` refuses.
-    fn histories(&mut self, each: &mut Each<'_>) -> Result<()>;
+    fn unit(&mut self, unit: usize, each: &mut Each<'_>) -> Result<()>;
+
+    /// Hands every history to `each`, unit by unit.
+    ///
+    /// # Errors
+    /// When the source cannot be read, or `each` refuses.
+    fn histories(&mut self, each: &mut Each<'_>) -> Result<()> {
+        (0..self.units()).try_for_each(|unit| self.unit(unit, each))
+    }
 
     /// First tick from which the source still holds every raw sample, so that another spec can be built from there;
     /// `None` where it does not say, or never drops any.
@@ -42,7 +55,7 @@ pub trait Source {
         None
     }
 
-    /// What the source itself left out, by rule; known after [`Source::histories`].
+    /// What the source itself left out of the unit handed over last, by rule.
     fn skipped(&self) -> BTreeMap<String, u64> {
         BTreeMap::new()
     }

@@ -1,8 +1,10 @@
 //! SQL over a lake and data sets, by DataFusion: read only, streamed, bounded in memory.
 //!
 //! Tables of a lake: `samples` (entity_id, metric, series_id, ts, value, known_at), `tiles`, `events`, `series`,
-//! `metrics`, and the views `entities` and `samples_named` (kind, key, metric name, part, ts, value). Tables of a
-//! data set: `rows` and `dataset_events`, or under a name given, `NAME.rows` and `NAME.events`.
+//! `metrics`, and the views `entities`, `incarnations` and `relations` (which pod ran on which node, which was part of
+//! which workload, which machine was on which host, each with the time it was seen so), and `samples_named` (kind, key,
+//! metric name, part, ts, value). Tables of a data set: `rows`, `labels` (a row per cut, cause and horizon: 1, 0, or
+//! null where nobody can say) and `dataset_events`, or under a name given, `NAME.rows`, `NAME.labels`, `NAME.events`.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -123,7 +125,11 @@ impl SqlWriter {
 }
 
 /// Tables that can be asked about.
-pub struct SqlContext(SessionContext);
+pub struct SqlContext {
+    session: SessionContext,
+    /// Kept open, so that no compaction deletes its files under a query.
+    _lake: Option<Lake>,
+}
 
 impl SqlContext {
     /// Opens the lake at its newest commit and the data sets.
@@ -140,24 +146,26 @@ impl SqlContext {
             .with_information_schema(true)
             .set_bool("datafusion.sql_parser.enable_ident_normalization", true);
         let context = SessionContext::new_with_config_rt(config, runtime);
-        if let Some(dir) = &sources.lake {
-            open_lake(&context, dir).await?;
-        }
+        let lake = match &sources.lake {
+            Some(dir) => Some(open_lake(&context, dir).await?),
+            None => None,
+        };
         for (name, dir) in &sources.datasets {
             let dataset = Dataset::open(dir)?;
             let rows: Vec<PathBuf> = dataset.manifest().parts().map(|file| dir.join(&file.path)).collect();
             let events = vec![dir.join(crate::builder::EVENTS)];
-            let (rows_name, events_name) = match name {
+            let (rows_name, labels_name, events_name) = match name {
                 Some(name) => {
                     context.sql(&format!("CREATE SCHEMA IF NOT EXISTS \"{name}\"")).await.map_err(named)?;
-                    (format!("\"{name}\".rows"), format!("\"{name}\".events"))
+                    (format!("\"{name}\".rows"), format!("\"{name}\".labels"), format!("\"{name}\".events"))
                 }
-                None => ("rows".to_owned(), "dataset_events".to_owned()),
+                None => ("rows".to_owned(), "labels".to_owned(), "dataset_events".to_owned()),
             };
             register(&context, &rows_name, &rows, None, &[]).await?;
+            context.sql(&labels(&dataset, &rows_name, &labels_name)).await.map_err(named)?;
             register(&context, &events_name, &events, None, &[]).await?;
         }
-        Ok(Self(context))
+        Ok(Self { session: context, _lake: lake })
     }
 
     /// Runs one query; returns how many rows it has.
@@ -167,7 +175,7 @@ impl SqlContext {
     pub async fn run(&self, query: &str, mut writer: SqlWriter) -> Result<u64> {
         let options = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
         let refuse = |error: DataFusionError| DatasetError::config("query", first_line(&error));
-        let answer = self.0.sql_with_options(query, options).await.map_err(refuse)?;
+        let answer = self.session.sql_with_options(query, options).await.map_err(refuse)?;
         let mut stream = answer.execute_stream().await.map_err(refuse)?;
         let mut rows = 0;
         while let Some(batch) = stream.next().await {
@@ -180,7 +188,25 @@ impl SqlContext {
     }
 }
 
-async fn open_lake(context: &SessionContext, dir: &Path) -> Result<()> {
+/// Horizon labels of a data set: whether a failure of the cause is known to have happened within the horizon. A row
+/// that was censored before it says nothing (null), nor does one whose failure lies in an interval that spans it.
+fn labels(dataset: &Dataset, rows: &str, name: &str) -> String {
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let causes: Vec<String> = dataset.causes().iter().map(|cause| format!("({})", quoted(cause))).collect();
+    let horizons: Vec<String> =
+        dataset.readout().horizons.iter().map(|horizon| format!("(CAST({horizon:?} AS DOUBLE))")).collect();
+    format!(
+        "CREATE VIEW {name} AS SELECT r.entity, r.incarnation, r.split, r.as_of, h.horizon, c.cause, \
+         CASE WHEN r.known_alive >= h.horizon THEN 0 \
+         WHEN r.cause IS NULL OR r.duration > h.horizon THEN NULL \
+         WHEN r.cause = c.cause THEN 1 ELSE 0 END AS event_within \
+         FROM {rows} r CROSS JOIN (VALUES {}) AS h(horizon) CROSS JOIN (VALUES {}) AS c(cause)",
+        horizons.join(", "),
+        causes.join(", ")
+    )
+}
+
+async fn open_lake(context: &SessionContext, dir: &Path) -> Result<Lake> {
     let opened = Lake::open(dir)?;
     let files =
         |table: Table| -> Vec<PathBuf> { opened.snapshot().table(table).map(|file| dir.join(&file.path)).collect() };
@@ -191,7 +217,27 @@ async fn open_lake(context: &SessionContext, dir: &Path) -> Result<()> {
     register(context, "events", &files(Table::Events), Some(Arc::new(lake::event_schema())), &[]).await?;
     register(context, "series", &files(Table::Series), Some(lake::series_schema()), &[]).await?;
     register(context, "metrics", &files(Table::Metrics), None, &[]).await?;
+    let label = |name: &str| format!("regexp_match(s.part, '(?:^|,){name}=([^,]*)')[1]");
+    // An info series is a relation over the time in which it was seen.
+    let relations = [
+        ("pod.info", "runs_on", "node", label("node")),
+        ("owner", "part_of", "workload", format!("concat({}, '/', {})", label("owner_kind"), label("owner_name"))),
+        ("vm.info", "runs_on", "node", label("host_name")),
+    ]
+    .map(|(metric, relation, kind, name)| {
+        format!(
+            "SELECT s.kind AS child_kind, s.key AS child, s.incarnation, '{relation}' AS relation, '{kind}' AS parent_kind, \
+             {name} AS parent, min(x.ts) AS valid_from, max(x.ts) AS valid_to FROM samples x JOIN series s \
+             ON x.series_id = s.series_id JOIN metrics m ON x.metric = m.metric WHERE m.id = '{metric}' \
+             AND {name} IS NOT NULL GROUP BY s.kind, s.key, s.incarnation, s.part"
+        )
+    });
+    let relations = format!("CREATE VIEW relations AS {}", relations.join(" UNION ALL "));
     let views = [
+        relations.as_str(),
+        "CREATE VIEW incarnations AS SELECT s.entity_id, s.kind, s.key, s.incarnation, min(x.ts) AS valid_from, \
+         max(x.ts) AS valid_to FROM samples x JOIN series s ON x.series_id = s.series_id \
+         GROUP BY s.entity_id, s.kind, s.key, s.incarnation",
         "CREATE VIEW entities AS SELECT DISTINCT entity_id, kind, key FROM series",
         "CREATE VIEW samples_named AS SELECT s.kind, s.key, s.incarnation, m.id AS metric, s.part, x.ts, x.value, x.known_at \
          FROM samples x JOIN series s ON x.series_id = s.series_id JOIN metrics m ON x.metric = m.metric",
@@ -199,7 +245,7 @@ async fn open_lake(context: &SessionContext, dir: &Path) -> Result<()> {
     for view in views {
         context.sql(view).await.map_err(|error| DatasetError::config("sql", first_line(&error)))?;
     }
-    Ok(())
+    Ok(opened)
 }
 
 /// Files as one table; without any, an empty one of the schema given.

@@ -19,26 +19,40 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
-    /// Creates `.<name>.staging-<pid>` beside `target` and removes what dead runs left there.
-    pub(crate) fn create(target: &Path) -> Result<Self> {
+    /// Creates `.<name>.staging-<pid>` beside `target`. Of what dead runs left there, one that is `wanted` becomes this
+    /// folder, and the rest is removed.
+    pub(crate) fn create(target: &Path, wanted: impl Fn(&Path) -> bool) -> Result<Self> {
         let parent = parent(target);
         fs::create_dir_all(&parent).map_err(DatasetError::io(&parent, "create the folder"))?;
         let name = target.file_name().ok_or_else(|| {
             DatasetError::config(target.display().to_string(), "the target must name a folder".to_owned())
         })?;
         let prefix = format!(".{}.staging-", name.to_string_lossy());
-        remove_dead(&parent, &prefix)?;
-
         let path = parent.join(format!("{prefix}{}", std::process::id()));
         let lock_path = lock_path(&path);
         // The lock comes before the folder, so that no other run can take a new folder for a dead one.
         let Some(lock) = try_lock(&lock_path)? else { return Err(DatasetError::Busy { path }) };
         let staging = Self { path, lock_path, _lock: lock, published: false };
-        if staging.path.exists() {
+        // A dead run may have had the number of this one.
+        let mut taken = staging.path.is_dir() && wanted(&staging.path);
+        if staging.path.exists() && !taken {
             fs::remove_dir_all(&staging.path)
                 .map_err(DatasetError::io(&staging.path, "remove the folder of a dead run"))?;
         }
-        fs::create_dir(&staging.path).map_err(DatasetError::io(&staging.path, "create the folder"))?;
+        each_dead(&parent, &prefix, &staging.path, &mut |dead| {
+            if !taken && wanted(dead) {
+                tracing::info!(path = %dead.display(), "going on with what a dead run left");
+                fs::rename(dead, &staging.path)
+                    .map_err(DatasetError::io(dead, "take over the folder of a dead run"))?;
+                taken = true;
+                return Ok(());
+            }
+            tracing::info!(path = %dead.display(), "removing what a dead run left");
+            fs::remove_dir_all(dead).map_err(DatasetError::io(dead, "remove the folder of a dead run"))
+        })?;
+        if !taken {
+            fs::create_dir(&staging.path).map_err(DatasetError::io(&staging.path, "create the folder"))?;
+        }
         Ok(staging)
     }
 
@@ -109,19 +123,21 @@ fn try_lock(path: &Path) -> Result<Option<File>> {
     }
 }
 
-fn remove_dead(parent: &Path, prefix: &str) -> Result<()> {
+/// Every folder that a dead run left, its lock held meanwhile and removed afterwards.
+fn each_dead(parent: &Path, prefix: &str, own: &Path, each: &mut dyn FnMut(&Path) -> Result<()>) -> Result<()> {
     let entries = fs::read_dir(parent).map_err(DatasetError::io(parent, "list the folder"))?;
     for entry in entries {
         let entry = entry.map_err(DatasetError::io(parent, "list the folder"))?;
         let path = entry.path();
         let name = entry.file_name().to_string_lossy().into_owned();
-        if !name.starts_with(prefix) || name.ends_with(".lock") || !path.is_dir() {
+        if !name.starts_with(prefix) || name.ends_with(".lock") || path == own || !path.is_dir() {
             continue;
         }
         let lock_path = lock_path(&path);
-        if let Some(_lock) = try_lock(&lock_path)? {
-            tracing::info!(path = %path.display(), "removing what a dead run left");
-            fs::remove_dir_all(&path).map_err(DatasetError::io(&path, "remove the folder of a dead run"))?;
+        let Some(_lock) = try_lock(&lock_path)? else { continue };
+        // Another run may have dealt with it before the lock was had.
+        if path.is_dir() {
+            each(&path)?;
             fs::remove_file(&lock_path).map_err(DatasetError::io(&lock_path, "remove the lock file"))?;
         }
     }
@@ -129,7 +145,7 @@ fn remove_dead(parent: &Path, prefix: &str) -> Result<()> {
 }
 
 /// Makes names inside a folder durable, where the system can.
-fn sync_folder(path: &Path) -> Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
     if cfg!(unix) {
         let folder = File::open(path).map_err(DatasetError::io(path, "open the folder"))?;
         folder.sync_all().map_err(DatasetError::io(path, "flush the folder to disk"))?;

@@ -30,7 +30,7 @@ impl Source for Given {
     fn entities(&self) -> Option<u64> {
         Some(self.histories.len() as u64)
     }
-    fn histories(&mut self, each: &mut Each<'_>) -> datasets::Result<()> {
+    fn unit(&mut self, _unit: usize, each: &mut Each<'_>) -> datasets::Result<()> {
         self.histories.iter().try_for_each(|history| each(history.clone(), None))
     }
     fn skipped(&self) -> BTreeMap<String, u64> {
@@ -54,6 +54,7 @@ fn catalogue() -> Catalogue {
 fn plan() -> BuildPlan {
     let catalogue = catalogue();
     let spec = FeatureSpec {
+        mappings: Default::default(),
         kernel_version: KERNEL_VERSION,
         time: TimeAxis { unit: TimeUnit::Minutes, ticks_per_unit: 1 },
         tile: 1,
@@ -114,7 +115,7 @@ fn history(key: &str, failed: Option<(&str, i64)>) -> EntityHistory {
             .into_iter()
             .map(|(cause, time)| FailureEvent::try_new(key, cause, time, time, "seen").unwrap())
             .collect(),
-        gaps: Vec::new(),
+        gaps: [].into(),
     }
 }
 
@@ -251,7 +252,7 @@ fn what_a_dead_run_left_is_removed_and_a_living_run_is_respected() {
     let own = folder.path().join(format!(".two.staging-{}.lock", std::process::id()));
     let own = fs::File::create(own).unwrap();
     own.try_lock().unwrap();
-    assert!(refusal(&toy(), &folder.path().join("two")).contains("another build is writing"));
+    assert!(refusal(&toy(), &folder.path().join("two")).contains("another process is at work here"));
 }
 
 /// Hands over the first history and never comes back.
@@ -264,7 +265,7 @@ impl Source for Hanging {
     fn entities(&self) -> Option<u64> {
         None
     }
-    fn histories(&mut self, each: &mut Each<'_>) -> datasets::Result<()> {
+    fn unit(&mut self, _unit: usize, each: &mut Each<'_>) -> datasets::Result<()> {
         each(self.0.histories[0].clone(), None)?;
         fs::write(&self.1, "reached").unwrap();
         loop {
@@ -307,6 +308,106 @@ fn a_killed_build_leaves_nothing_that_matters() {
         let read = |name: &str| fs::read(folder.path().join(name).join(file)).unwrap();
         assert!(read("set") == read("undisturbed"), "{file}");
     }
+}
+
+/// One history a unit, units counted as they are asked for; from `hang` on it never comes back.
+struct Units {
+    given: Given,
+    asked: Vec<usize>,
+    hang: Option<(usize, std::path::PathBuf)>,
+}
+
+impl Source for Units {
+    fn plan(&self) -> &BuildPlan {
+        &self.given.plan
+    }
+    fn entities(&self) -> Option<u64> {
+        self.given.entities()
+    }
+    fn units(&self) -> usize {
+        self.given.histories.len()
+    }
+    fn unit(&mut self, unit: usize, each: &mut Each<'_>) -> datasets::Result<()> {
+        self.asked.push(unit);
+        each(self.given.histories[unit].clone(), None)?;
+        if let Some((at, reached)) = &self.hang
+            && unit == *at
+        {
+            fs::write(reached, "reached").unwrap();
+            loop {
+                std::thread::sleep(std::time::Duration::from_secs(1));
+            }
+        }
+        Ok(())
+    }
+    fn skipped(&self) -> BTreeMap<String, u64> {
+        [("seen_twice".to_owned(), 1)].into()
+    }
+}
+
+fn units(hang: Option<(usize, std::path::PathBuf)>) -> Units {
+    let mut given = toy();
+    given.histories = (0..5).map(|n| history(&format!("u{n}"), (n != 2).then_some(("burnt", 10 + n)))).collect();
+    Units { given, asked: Vec::new(), hang }
+}
+
+#[test]
+#[ignore = "run as a child process by a_killed_build_goes_on_behind_its_last_unit, which kills it"]
+fn child_that_hangs_in_a_unit() {
+    if let Some(folder) = std::env::var_os("FOREWARN_TEST_FOLDER").map(std::path::PathBuf::from) {
+        let _ = build(&mut units(Some((3, folder.join("reached")))), &folder.join("set"), &Silent);
+    }
+}
+
+#[test]
+fn a_killed_build_goes_on_behind_its_last_unit() {
+    let undisturbed = tempfile::tempdir().unwrap();
+    let whole = undisturbed.path().join("set");
+    build(&mut units(None), &whole, &Silent).unwrap();
+    for damaged in [false, true] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "child_that_hangs_in_a_unit", "--ignored"])
+            .env("FOREWARN_TEST_FOLDER", folder.path())
+            .stdout(std::process::Stdio::null())
+            .spawn()
+            .unwrap();
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while !folder.path().join("reached").exists() && std::time::Instant::now() < deadline {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let staging = names(folder.path()).into_iter().find(|name| name.starts_with(".set.staging-")).unwrap();
+        if damaged {
+            fs::write(folder.path().join(staging).join("units/00001.parquet"), "half").unwrap();
+        }
+        let mut again = units(None);
+        build(&mut again, &folder.path().join("set"), &Silent).unwrap();
+        // A unit whose files are not what its record says is made again, and so is what follows it.
+        assert_eq!(again.asked, if damaged { vec![1, 2, 3, 4] } else { vec![3, 4] });
+        assert_eq!(names(folder.path()), ["reached", "set"]);
+        assert_eq!(names(&folder.path().join("set")), names(&whole));
+        for file in ["rows/part-00000.parquet", "events.parquet", "dataset.json", "README.md"] {
+            let read = |set: &Path| fs::read(set.join(file)).unwrap();
+            assert!(read(&folder.path().join("set")) == read(&whole), "{file}");
+        }
+        assert_eq!(Dataset::open(&whole).unwrap().manifest().counts.excluded["seen_twice"], 5);
+    }
+}
+
+#[test]
+fn what_another_build_left_is_not_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let dead = folder.path().join(".set.staging-999999");
+    fs::create_dir_all(dead.join("units")).unwrap();
+    let record = r#"{"digest":"another","of":5,"rows":{"path":"units/00000.parquet","sha256":"","bytes":0},
+        "events":{"path":"units/00000.events.parquet","sha256":"","bytes":0},"nodes":[],"tally":{},"entities":1}"#;
+    fs::write(dead.join("units/00000.json"), record).unwrap();
+    let mut source = units(None);
+    build(&mut source, &folder.path().join("set"), &Silent).unwrap();
+    assert_eq!(source.asked, [0, 1, 2, 3, 4]);
+    assert_eq!(names(folder.path()), ["set"]);
 }
 
 #[test]

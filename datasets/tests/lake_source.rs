@@ -286,6 +286,79 @@ fn the_same_lake_gives_the_same_data_set_and_compaction_changes_nothing() {
 }
 
 #[test]
+fn the_samples_held_at_a_time_change_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    shop(&lake);
+    let config = config(folder.path());
+    let mut files = Vec::new();
+    for (name, most) in [("whole", u64::MAX), ("units", 20_000), ("small", 1)] {
+        let mut source = LakeSource::open(&lake, config.clone()).unwrap().with_most_samples(most).unwrap();
+        let units = datasets::Source::units(&source);
+        assert_eq!(units > 1, most != u64::MAX, "{units} units");
+        let built = build(&mut source, &folder.path().join(name), &Silent).unwrap();
+        let rows = built.manifest.files.iter().filter(|file| file.path.ends_with(".parquet"));
+        files.push((
+            rows.map(|file| (file.path.clone(), file.sha256.clone())).collect::<Vec<_>>(),
+            built.manifest.counts,
+        ));
+    }
+    assert_eq!(files[0], files[1]);
+    assert_eq!(files[0], files[2]);
+}
+
+#[test]
+fn who_is_down_is_not_at_risk_and_who_comes_back_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    {
+        let cluster = Cluster::new(&lake);
+        let times = || (0..).map(|n| at(0.0) + n * SCRAPE).take_while(|&time| time < at(48.0));
+        // Listed as failed for a day after its eviction, with the working set it had.
+        cluster.pod("stays-6f7d8c9b5-abcde", "stays-6f7d8c9b5", "node-1", 0.0, 20.0);
+        let pod = (EntityKind::Pod, "shop/stays-6f7d8c9b5-abcde", "uid-stays-6f7d8c9b5-abcde");
+        let container = (EntityKind::Container, "shop/stays-6f7d8c9b5-abcde/app", "uid-stays-6f7d8c9b5-abcde");
+        let failed = cluster.state("phase", "Failed");
+        let after = || times().filter(|&time| time >= at(20.0));
+        cluster.put(pod, "phase", "", after().map(|time| (time, failed)));
+        let evicted = cluster.state("status.reason", "Evicted");
+        cluster.put(pod, "status.reason", "", after().map(|time| (time, evicted)));
+        cluster.put(container, "mem.working_set", "", after().map(|time| (time, 1e8)));
+        // Waits for an image from hour 10 to hour 16, then runs.
+        let name = "waits-6f7d8c9b5-abcde";
+        cluster.pod(name, "waits-6f7d8c9b5", "node-1", 0.0, 48.0);
+        cluster.restarts(name, 0.0, 48.0, &[]);
+        let waits = (EntityKind::Container, "shop/waits-6f7d8c9b5-abcde/app", "uid-waits-6f7d8c9b5-abcde");
+        let pull = cluster.state("waiting.reason", "ImagePullBackOff");
+        let waiting = times().filter(|&time| time >= at(10.0) && time < at(16.0));
+        cluster.put(waits, "waiting.reason", "", waiting.map(|time| (time, pull)));
+        // Two crashes that one scrape shows at once, and one later on.
+        let name = "twice-6f7d8c9b5-abcde";
+        cluster.pod(name, "twice-6f7d8c9b5", "node-1", 0.0, 48.0);
+        cluster.restarts(name, 0.0, 48.0, &[(12.0, "Error"), (12.0, "OOMKilled"), (30.0, "Error")]);
+        cluster.writer.flush().unwrap();
+    }
+    let mut config = config(folder.path());
+    config.labels.causes =
+        ["container_oom", "container_crash", "evicted", "image_pull", "unknown"].map(str::to_owned).into();
+    let out = folder.path().join("dataset");
+    let built = build(&mut LakeSource::open(&lake, config).unwrap(), &out, &Silent).unwrap();
+    let causes = &built.manifest.counts.events_by_cause;
+    let of = |cause: &str| causes.get(cause).copied().unwrap_or(0);
+    assert_eq!((of("evicted"), of("image_pull"), of("container_oom"), of("unknown")), (1, 1, 1, 1), "{causes:?}");
+    let rows = Dataset::open(&out).unwrap().rows().unwrap();
+    let cuts = |name: &str| -> Vec<f64> {
+        let of = (0..rows.rows()).filter(|&row| rows.features.entities()[row].key().contains(name));
+        #[expect(clippy::cast_precision_loss, reason = "hours of two days")]
+        of.map(|row| (rows.features.as_of()[row] - START) as f64 / 3_600_000.0).collect()
+    };
+    assert!(cuts("stays").iter().all(|&hour| hour < 20.0), "{:?}", cuts("stays"));
+    let waits = cuts("waits");
+    assert!(waits.iter().all(|&hour| hour < 10.0 || hour >= 17.0), "{waits:?}");
+    assert!(waits.iter().any(|&hour| hour > 40.0), "it came back: {waits:?}");
+}
+
+#[test]
 fn a_pruned_lake_gives_the_rows_it_gave_before() {
     let folder = tempfile::tempdir().unwrap();
     let lake = folder.path().join("lake");
@@ -356,6 +429,13 @@ fn a_night_scores_who_is_alive_with_the_columns_of_training() {
         compared += 1;
     }
     assert!(compared > 10, "only {compared} rows of the night were rows of the data set");
+
+    // Which files the samples lie in is nobody's business: the same night after a compaction is the same night.
+    let options =
+        datasets::lake::CompactOptions { open_days: true, ..datasets::lake::CompactOptions::at(START + 49 * HOURS) };
+    datasets::lake::compact(&lake, &options, &Silent).unwrap();
+    let again = rows_at(&lake, EntityKind::Container, dataset.spec(), dataset.causes(), Some(moment)).unwrap();
+    assert_eq!(again.digest, night.digest);
 }
 
 #[test]
@@ -365,11 +445,11 @@ fn what_cannot_be_read_is_refused_by_name() {
     shop(&lake);
     let refused = |config: LakeBuildConfig| LakeSource::open(&lake, config).unwrap_err().to_string();
     let good = config(folder.path());
-    std::fs::write(folder.path().join("rules.toml"), "version = 2\n").unwrap();
+    std::fs::write(folder.path().join("rules.toml"), "version = 3\n").unwrap();
     let mut other = good.clone();
     other.labels.rules = Some(folder.path().join("rules.toml"));
     let message = refused(other);
-    assert!(message.contains("rules.toml") && message.contains("restart"), "{message}");
+    assert!(message.contains("rules.toml") && message.contains("join"), "{message}");
     std::fs::write(folder.path().join("actions.jsonl"), "{\"time\":\"yesterday\"}\n").unwrap();
     let message = refused(good.clone());
     assert!(message.contains("actions.jsonl") && message.contains('1'), "{message}");
@@ -437,6 +517,25 @@ mod sql {
         assert_eq!(rows, named);
         let counted = Lake::open(&lake).unwrap().status().unwrap().rows;
         assert_eq!(ask(&sources, "select count(*) as n from samples").await.unwrap()[1], counted.to_string());
+        let hosts = ask(
+            &sources,
+            "select parent from relations where child = 'shop/find-66666ffff6-ggggg' order by relation desc",
+        );
+        assert_eq!(hosts.await.unwrap(), ["parent", "node-2", "ReplicaSet/find-66666ffff6"]);
+        let labels = ask(
+            &sources,
+            "select horizon, count(*) as n, sum(event_within) as failed, count(event_within) as known from labels \
+             where cause = 'container_oom' group by horizon order by horizon",
+        );
+        let labels = labels.await.unwrap();
+        assert_eq!(labels.len(), 4, "three horizons: {labels:?}");
+        let number = |line: usize, at: usize| labels[line].split(',').nth(at).unwrap().parse::<f64>().unwrap();
+        for line in 1..4 {
+            assert!(
+                number(line, 2) > 0.0 && number(line, 3) < number(line, 1),
+                "some censored, some failed: {labels:?}"
+            );
+        }
         let scrapes = ask(
             &sources,
             "select count(*) as n from samples_named where key = 'shop/gone-88888bbbb8-iiiii/app' and metric = 'mem.limit'",

@@ -100,7 +100,7 @@ impl Source for AlibabaPods {
         Some(self.pods.len() as u64)
     }
 
-    fn histories(&mut self, each: &mut Each<'_>) -> Result<()> {
+    fn unit(&mut self, _unit: usize, each: &mut Each<'_>) -> Result<()> {
         for pod in &self.pods {
             each(history(pod)?, None)?;
         }
@@ -135,8 +135,8 @@ fn history(pod: &Pod) -> Result<EntityHistory> {
         end: CensorReason::PlannedEnd,
         tiles: None,
         samples: Vec::new(),
-        events,
-        gaps: Vec::new(),
+        events: events.into(),
+        gaps: [].into(),
     })
 }
 
@@ -240,6 +240,7 @@ fn plan(path: &Path, pods: &[Pod], input: Input) -> Result<BuildPlan> {
         source: FlatSource::Attribute { attribute: attribute.to_owned() },
     }));
     let spec = FeatureSpec {
+        mappings: Default::default(),
         kernel_version: KERNEL_VERSION,
         time: TimeAxis { unit: TimeUnit::Seconds, ticks_per_unit: 1 },
         tile: 1,

@@ -118,7 +118,8 @@ impl Cmapss {
             let history = self.history(engine)?;
             let key = history.entity.key();
             let tiles = EntityTiles::build(&plan.spec, &plan.catalogue, key, &history.samples).map_err(&named)?;
-            let facts = Facts { born: history.born, attributes: &history.attributes, failures: &[], causes: &[] };
+            let facts =
+                Facts { born: history.born, attributes: &history.attributes, failures: &[], shown: &[], causes: &[] };
             assembler.push(&history.entity, &facts, &tiles, history.observed_until).map_err(&named)?;
         }
         Ok(TestEngines { features: assembler.finish().map_err(&named)?, remaining })
@@ -148,8 +149,8 @@ impl Cmapss {
             end: CensorReason::EndOfObservation,
             tiles: None,
             samples,
-            events: vec![FailureEvent::try_new(&key, "degradation", end, end, evidence).map_err(&named)?],
-            gaps: Vec::new(),
+            events: [FailureEvent::try_new(&key, "degradation", end, end, evidence).map_err(&named)?].into(),
+            gaps: [].into(),
         })
     }
 }
@@ -163,7 +164,7 @@ impl Source for Cmapss {
         Some(self.engines.len() as u64)
     }
 
-    fn histories(&mut self, each: &mut Each<'_>) -> Result<()> {
+    fn unit(&mut self, _unit: usize, each: &mut Each<'_>) -> Result<()> {
         for engine in &self.engines {
             each(self.history(engine)?, None)?;
         }
@@ -239,6 +240,7 @@ fn plan(config: &CmapssConfig, input: Input) -> Result<BuildPlan> {
         divide_by: None,
     });
     let spec = FeatureSpec {
+        mappings: Default::default(),
         kernel_version: KERNEL_VERSION,
         time: TimeAxis { unit: TimeUnit::Cycles, ticks_per_unit: 1 },
         tile: 1,

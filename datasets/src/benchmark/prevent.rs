@@ -124,8 +124,8 @@ impl Prevent {
                 end,
                 tiles: None,
                 samples: samples.iter().filter(|sample| sample.time() < until).copied().collect(),
-                events,
-                gaps: Vec::new(),
+                events: events.into(),
+                gaps: [].into(),
             })
         };
         let mut events = Vec::new();
@@ -197,7 +197,7 @@ impl Source for Prevent {
         Some(self.runs.len() as u64 * 40)
     }
 
-    fn histories(&mut self, each: &mut Each<'_>) -> Result<()> {
+    fn unit(&mut self, _unit: usize, each: &mut Each<'_>) -> Result<()> {
         self.unreported = 0;
         for run in self.runs.clone() {
             let nodes = self.samples(&run)?;

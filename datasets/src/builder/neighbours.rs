@@ -1,15 +1,16 @@
 //! Columns about neighbours: a second pass over finished rows, where the spec has any.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::path::Path;
 
+use arrow::array::RecordBatch;
 use features::neighbour::{Neighbours, Place};
 use features::spec::FlatSource;
-use features::{EntityHistory, EntityKind, FeatureBatch, schema};
+use features::{EntityKind, FeatureBatch, schema};
+use serde::{Deserialize, Serialize};
 
 use crate::error::{DatasetError, Result};
-use crate::parquet_file::{self, ParquetSink};
+use crate::parquet_file;
 use crate::source::BuildPlan;
 
 /// Pools of the first pass, and where each row was.
@@ -29,15 +30,28 @@ pub(super) fn asked(plan: &BuildPlan) -> bool {
     plan.spec.flat.iter().any(|column| matches!(column.source, FlatSource::Neighbour { .. }))
 }
 
+/// The node of a number; 0 is none.
+fn name(names: &[String], number: u32) -> Option<&str> {
+    names.get(usize::try_from(number).ok()?.checked_sub(1)?).map(String::as_str)
+}
+
+/// Rows that follow each other on one node; `None` where it is not known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Stretch {
+    rows: u64,
+    node: Option<String>,
+}
+
 impl SecondPass {
-    /// Notes where the row at `as_of` was.
-    pub(super) fn place(&mut self, plan: &BuildPlan, history: &EntityHistory, as_of: i64) -> Result<()> {
-        let kind = history.entity.kind();
-        if self.pools.is_none() {
-            let pools = Neighbours::try_new(kind, &plan.spec, &[(kind, &plan.spec)]);
-            self.pools = Some((kind, pools.map_err(DatasetError::feature(&plan.name))?));
-        }
-        let number = match history.node(as_of) {
+    /// Notes where the next row was.
+    pub(super) fn place(&mut self, node: Option<&str>) {
+        let number = self.number(node);
+        self.nodes.push(number);
+    }
+
+    /// The number of a node.
+    pub(super) fn number(&mut self, node: Option<&str>) -> u32 {
+        match node {
             None => 0,
             Some(node) => match self.numbers.get(node) {
                 Some(&number) => number,
@@ -48,38 +62,102 @@ impl SecondPass {
                     number
                 }
             },
-        };
-        self.nodes.push(number);
-        Ok(())
+        }
     }
 
     fn node(&self, row: usize) -> Option<&str> {
-        let number = usize::try_from(*self.nodes.get(row)?).ok()?;
-        self.names.get(number.checked_sub(1)?).map(String::as_str)
+        name(&self.names, *self.nodes.get(row)?)
     }
 
-    /// Adds rows of the first pass, in order.
-    pub(super) fn collect(&mut self, rows: &FeatureBatch, groups: &[String]) {
-        let Some((kind, mut pools)) = self.pools.take() else { return };
-        for (row, group) in groups.iter().enumerate() {
-            let place = Place { node: self.node(self.collected + row), workload: Some(group) };
+    /// Nodes of the rows from `row` on.
+    pub(super) fn stretches(&self, row: usize) -> Vec<Stretch> {
+        self.stretches_of(&self.nodes[row..])
+    }
+
+    /// Nodes by their numbers.
+    pub(super) fn stretches_of(&self, nodes: &[u32]) -> Vec<Stretch> {
+        let same = nodes.chunk_by(|a, b| a == b);
+        same.map(|nodes| {
+            let node = name(&self.names, nodes[0]).map(str::to_owned);
+            Stretch { rows: nodes.len() as u64, node }
+        })
+        .collect()
+    }
+
+    /// Takes up the rows of a unit that an earlier run finished, and those of entities that were there beside them.
+    pub(super) fn resume(
+        &mut self,
+        plan: &BuildPlan,
+        rows: (&Path, &[Stretch]),
+        beside: (&Path, &[Stretch]),
+    ) -> Result<()> {
+        for ((path, nodes), kept) in [(rows, true), (beside, false)] {
+            let mut numbers = Vec::new();
+            for stretch in nodes {
+                let number = self.number(stretch.node.as_deref());
+                numbers.extend((0..stretch.rows).map(|_| number));
+            }
+            let mut from = 0;
+            let (batches, ..) = parquet_file::open(path)?;
+            for batch in batches {
+                let batch =
+                    batch.map_err(|error| DatasetError::config(path.display().to_string(), error.to_string()))?;
+                let rows = schema::from_record_batch(&plan.spec, &plan.causes, &batch)
+                    .map_err(DatasetError::feature(&plan.name))?;
+                let until = (from + rows.rows()).min(numbers.len());
+                self.collect(plan, &rows.features, &rows.groups, &numbers[from..until])?;
+                from = until;
+            }
+            if kept {
+                self.collected += numbers.len();
+                self.nodes.extend(numbers);
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the rows of the first pass from `row` on.
+    pub(super) fn collect_rows(&mut self, plan: &BuildPlan, rows: &FeatureBatch, groups: &[String]) -> Result<()> {
+        let nodes = self.nodes[self.collected..self.collected + rows.rows()].to_vec();
+        self.collected += rows.rows();
+        self.collect(plan, rows, groups, &nodes)
+    }
+
+    /// Adds rows, each on the node of this number.
+    pub(super) fn collect(
+        &mut self,
+        plan: &BuildPlan,
+        rows: &FeatureBatch,
+        groups: &[String],
+        nodes: &[u32],
+    ) -> Result<()> {
+        let Some(first) = rows.entities().first() else { return Ok(()) };
+        let kind = first.kind();
+        let mut pools = match self.pools.take() {
+            Some((_, pools)) => pools,
+            None => Neighbours::try_new(kind, &plan.spec, &[(kind, &plan.spec)])
+                .map_err(DatasetError::feature(&plan.name))?,
+        };
+        for ((row, group), &node) in groups.iter().enumerate().zip(nodes) {
+            let place = Place { node: name(&self.names, node), workload: Some(group) };
             pools.collect(&place, rows.as_of()[row], rows.flat_row(row));
         }
-        self.collected += rows.rows();
         self.pools = Some((kind, pools));
+        Ok(())
     }
 
-    /// Copies the rows of the first pass to `to`, their columns about neighbours filled in.
-    pub(super) fn fill(&self, plan: &BuildPlan, from: &Path, to: &mut ParquetSink<File>) -> Result<()> {
+    /// Fills the columns about neighbours of every row, batch by batch in the order of the first pass.
+    pub(super) fn filler<'a>(
+        &'a self,
+        plan: &'a BuildPlan,
+    ) -> Result<impl FnMut(RecordBatch) -> Result<RecordBatch> + use<'a>> {
         let named = DatasetError::feature(&plan.name);
         let reader = match &self.pools {
             Some((kind, pools)) => Some(pools.reader(*kind, &plan.spec).map_err(&named)?),
             None => None,
         };
         let mut row = 0;
-        let (batches, ..) = parquet_file::open(from)?;
-        for batch in batches {
-            let batch = batch.map_err(|error| DatasetError::config(from.display().to_string(), error.to_string()))?;
+        Ok(move |batch: RecordBatch| {
             let mut rows = schema::from_record_batch(&plan.spec, &plan.causes, &batch).map_err(&named)?;
             for at in 0..rows.rows() {
                 let place = Place { node: self.node(row), workload: Some(&rows.groups[at]) };
@@ -89,8 +167,7 @@ impl SecondPass {
                 }
                 row += 1;
             }
-            to.write(&schema::to_record_batch(&plan.spec, &plan.causes, &rows).map_err(&named)?)?;
-        }
-        Ok(())
+            schema::to_record_batch(&plan.spec, &plan.causes, &rows).map_err(&named)
+        })
     }
 }

@@ -8,19 +8,23 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, FixedSizeBinaryArray, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use features::{EntityHistory, EntityTiles, Facts, FailureEvent, LabeledBatch, RowAssembler, Split, schema};
-use survival::{Observation, SurvivalCurve};
+use survival::{CensorReason, Observation, Outcome, SurvivalCurve};
 
-use super::labels::{Shuffled, cuts_of};
-use super::neighbours::{self, SecondPass};
+use super::joined::{PART_BYTES, Parts};
+use super::labels::{Cut, Shuffled, cuts_of};
+use super::neighbours::{self, SecondPass, Stretch};
 use super::tally::Tally;
+use super::unit::{self, Unit};
 use crate::error::{DatasetError, Result};
 use crate::manifest::{Counts, FileEntry};
 use crate::parquet_file::{ParquetSink, ROW_GROUP};
-use crate::source::{BuildPlan, Truth};
+use crate::source::{BuildPlan, Cuts, Truth};
 
-const ROWS: &str = "rows/part-00000.parquet";
-/// Rows before the pass that fills their columns about neighbours.
-const FIRST_PASS: &str = "rows/first-pass.parquet";
+/// Path of a part of the rows.
+fn part_path(part: usize) -> String {
+    format!("rows/part-{part:05}.parquet")
+}
+
 pub(crate) const EVENTS: &str = "events.parquet";
 pub(crate) const TRUTH: &str = "truth.parquet";
 /// Column of the truth file: S at the K + 1 edges, then F_c at the edges per cause, little-endian f64.
@@ -33,45 +37,86 @@ pub(super) struct Written {
     pub(super) has_truth: bool,
 }
 
-/// Writes rows in row groups, holding no more than one of them.
+/// Writes the rows of one unit after the other in row groups, holding no more than one group of them.
 pub(super) struct RowWriter<'a> {
     plan: &'a BuildPlan,
     folder: PathBuf,
+    digest: String,
+    units: usize,
     assembler: RowAssembler,
     labels: Vec<Observation>,
     known_alive: Vec<f64>,
     groups: Vec<String>,
     splits: Vec<Split>,
     shuffled: Option<Shuffled>,
-    rows: ParquetSink<File>,
-    events: EventWriter,
+    /// Files of the unit under way.
+    open: Option<(ParquetSink<File>, EventWriter)>,
+    /// Rows and failures of every finished unit.
+    done: Vec<(FileEntry, FileEntry)>,
     truth: TruthWriter,
     tally: Tally,
     second: Option<SecondPass>,
+    beside: Option<Beside>,
+    entities: u64,
+    last_key: String,
 }
 
 impl<'a> RowWriter<'a> {
-    pub(super) fn create(plan: &'a BuildPlan, folder: &Path, shuffled: Option<Shuffled>) -> Result<Self> {
-        let rows = folder.join("rows");
-        std::fs::create_dir(&rows).map_err(DatasetError::io(&rows, "create the folder"))?;
-        Ok(Self {
+    /// Begins, or goes on behind the units that an earlier run of the same build finished in `folder`.
+    pub(super) fn resume(
+        plan: &'a BuildPlan,
+        folder: &Path,
+        (digest, units): (&str, usize),
+        shuffled: Option<Shuffled>,
+    ) -> Result<Self> {
+        // Neither a shuffle nor true curves are taken up again: both belong to simulated fleets, which are quick.
+        let truth = if shuffled.is_some() || units > 1 {
+            TruthWriter::Off { allowed: units == 1 }
+        } else {
+            TruthWriter::Undecided(folder.join(TRUTH))
+        };
+        let mut writer = Self {
             assembler: RowAssembler::try_new(&plan.spec, &plan.catalogue).map_err(DatasetError::feature(&plan.name))?,
             labels: Vec::new(),
             known_alive: Vec::new(),
             groups: Vec::new(),
             splits: Vec::new(),
-            rows: ParquetSink::create(
-                folder.join(if neighbours::asked(plan) { FIRST_PASS } else { ROWS }),
-                &schema::row_schema(&plan.spec),
-            )?,
+            open: None,
+            done: Vec::new(),
             second: neighbours::asked(plan).then(SecondPass::default),
-            events: EventWriter::create(folder.join(EVENTS))?,
-            truth: if shuffled.is_some() { TruthWriter::Off } else { TruthWriter::Undecided(folder.join(TRUTH)) },
+            beside: None,
+            truth,
             shuffled,
             folder: folder.to_owned(),
+            digest: digest.to_owned(),
+            units,
             plan,
             tally: Tally::default(),
-        })
+            entities: 0,
+            last_key: String::new(),
+        };
+        for unit in unit::finished(folder, digest, units)? {
+            if let (Some(second), Some((beside, nodes))) = (&mut writer.second, &unit.beside) {
+                let (rows, beside) = (folder.join(&unit.rows.path), folder.join(&beside.path));
+                second.resume(plan, (&rows, &unit.nodes), (&beside, nodes))?;
+            }
+            writer.done.push((unit.rows, unit.events));
+            writer.tally = unit.tally;
+            writer.entities = unit.entities;
+        }
+        let rows = folder.join("rows");
+        std::fs::create_dir(&rows).map_err(DatasetError::io(&rows, "create the folder"))?;
+        Ok(writer)
+    }
+
+    /// Units that are finished.
+    pub(super) fn units_done(&self) -> usize {
+        self.done.len()
+    }
+
+    /// Entities handed over so far; the lives of one follow each other.
+    pub(super) fn entities(&self) -> u64 {
+        self.entities
     }
 
     /// Makes the rows of one history.
@@ -96,18 +141,20 @@ impl<'a> RowWriter<'a> {
                     })?;
             }
         }
-        // A life also carries the failures of earlier lives of its key; only its own are counted and listed.
-        let own: Vec<&FailureEvent> = history
-            .events
-            .iter()
-            .filter(|event| event.t_high() > history.observed_from && event.t_high() <= history.observed_until)
-            .collect();
-        self.events.add(history, &own)?;
+        let own: Vec<&FailureEvent> = history.own_events().collect();
+        if self.last_key != key {
+            self.last_key = key.to_owned();
+            self.entities += 1;
+        }
+        self.unit()?.1.add(history, &own)?;
         self.tally.history(history, &own, tiles, &cuts, &plan.causes, plan.spec.longest_gap);
 
-        let failures: Vec<i64> = history.events.iter().map(FailureEvent::t_high).collect();
-        let causes: Vec<&str> = history.events.iter().map(FailureEvent::cause).collect();
-        let facts = Facts { born: history.born, attributes: &history.attributes, failures: &failures, causes: &causes };
+        let known = history.events.partition_point(|event| event.t_high() <= history.observed_until);
+        let failures: Vec<i64> = history.events[..known].iter().map(FailureEvent::t_high).collect();
+        let causes: Vec<&str> = history.events[..known].iter().map(FailureEvent::cause).collect();
+        let shown: Vec<i64> = history.events[..known].iter().map(FailureEvent::shown_at).collect();
+        let attributes = &history.attributes;
+        let facts = Facts { born: history.born, attributes, failures: &failures, causes: &causes, shown: &shown };
         for cut in &cuts {
             self.assembler.push(&history.entity, &facts, tiles, cut.as_of).map_err(&named)?;
             self.labels.push(cut.label.observation);
@@ -115,14 +162,59 @@ impl<'a> RowWriter<'a> {
             self.groups.push(history.group.clone());
             self.splits.push(cut.split);
             if let Some(second) = &mut self.second {
-                second.place(plan, history, cut.as_of)?;
+                second.place(history.node(cut.as_of));
             }
             self.truth.add(plan, truth.and_then(|truth| truth(cut.as_of)))?;
             if self.labels.len() == ROW_GROUP {
                 self.flush()?;
             }
         }
+        self.beside(history, &facts, tiles, &cuts)
+    }
+
+    /// Takes note of an entity at the moments that are no rows: it was somebody's neighbour there, as it will be one
+    /// for the rows of a night.
+    fn beside(&mut self, history: &EntityHistory, facts: &Facts<'_>, tiles: &EntityTiles, cuts: &[Cut]) -> Result<()> {
+        let (Some(second), Cuts::Every { every, phase, .. }) = (&mut self.second, &self.plan.cuts) else {
+            return Ok(());
+        };
+        let plan = self.plan;
+        let all = Cuts::Every { first: 0, every: *every, phase: *phase };
+        let gap = plan.spec.longest_gap;
+        let silent = |at: i64| history.gaps.iter().any(|&(from, until)| at > from.saturating_add(gap) && at < until);
+        for as_of in all.moments(history.observed_from, history.observed_until - 1) {
+            if cuts.binary_search_by_key(&as_of, |cut| cut.as_of).is_ok() || silent(as_of) {
+                continue;
+            }
+            let beside = match &mut self.beside {
+                Some(beside) => beside,
+                none => {
+                    let path = self.folder.join(unit::beside_path(self.done.len()));
+                    none.insert(Beside::create(plan, path)?)
+                }
+            };
+            beside.rows.push(&history.entity, facts, tiles, as_of).map_err(DatasetError::feature(&plan.name))?;
+            beside.groups.push(history.group.clone());
+            beside.nodes.push(second.number(history.node(as_of)));
+            if beside.groups.len() == ROW_GROUP {
+                beside.flush(plan, second)?;
+            }
+        }
         Ok(())
+    }
+
+    /// The files of the unit under way.
+    fn unit(&mut self) -> Result<&mut (ParquetSink<File>, EventWriter)> {
+        let number = self.done.len();
+        match &mut self.open {
+            Some(open) => Ok(open),
+            open => {
+                let rows = self.folder.join(unit::rows_path(number));
+                let rows = ParquetSink::create(rows, &schema::row_schema(&self.plan.spec))?;
+                let events = EventWriter::create(self.folder.join(unit::events_path(number)))?;
+                Ok(open.insert((rows, events)))
+            }
+        }
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -132,7 +224,7 @@ impl<'a> RowWriter<'a> {
         let named = DatasetError::feature(&self.plan.name);
         let rows = self.assembler.finish().map_err(&named)?;
         if let Some(second) = &mut self.second {
-            second.collect(&rows, &self.groups);
+            second.collect_rows(self.plan, &rows, &self.groups)?;
         }
         let batch = LabeledBatch::try_new(
             rows,
@@ -143,26 +235,141 @@ impl<'a> RowWriter<'a> {
         )
         .map_err(&named)?;
         let batch = schema::to_record_batch(&self.plan.spec, &self.plan.causes, &batch).map_err(&named)?;
-        self.rows.write(&batch)?;
+        self.unit()?.0.write(&batch)?;
         self.truth.flush()
     }
 
-    pub(super) fn finish(mut self, skipped: BTreeMap<String, u64>) -> Result<Written> {
+    /// Ends a unit: from here on a later run need not read it again.
+    pub(super) fn end_unit(&mut self, skipped: BTreeMap<String, u64>) -> Result<()> {
+        let number = self.done.len();
         self.flush()?;
-        let mut rows = self.rows.close(ROWS)?;
-        if let Some(second) = &self.second {
-            let first = self.folder.join(FIRST_PASS);
-            let mut filled = ParquetSink::create(self.folder.join(ROWS), &schema::row_schema(&self.plan.spec))?;
-            second.fill(self.plan, &first, &mut filled)?;
-            rows = filled.close(ROWS)?;
-            std::fs::remove_file(&first).map_err(DatasetError::io(&first, "remove the rows of the first pass"))?;
+        self.tally.skipped(skipped);
+        self.unit()?;
+        let Some((rows, events)) = self.open.take() else { return Ok(()) };
+        let rows = rows.close(&unit::rows_path(number))?;
+        let events = events.close(&unit::events_path(number))?;
+        let first = self.rows_before(number);
+        let beside = match &mut self.second {
+            None => None,
+            Some(second) => {
+                let path = unit::beside_path(number);
+                let beside = match self.beside.take() {
+                    Some(beside) => beside,
+                    None => Beside::create(self.plan, self.folder.join(&path))?,
+                };
+                Some(beside.finish(self.plan, second, &path)?)
+            }
+        };
+        let unit = Unit {
+            beside,
+            digest: self.digest.clone(),
+            of: self.units,
+            rows: rows.clone(),
+            events: events.clone(),
+            nodes: self.second.as_ref().map_or_else(Vec::new, |second| second.stretches(first)),
+            tally: self.tally.clone(),
+            entities: self.entities,
+        };
+        if self.units > 1 && self.shuffled.is_none() {
+            unit.write(&self.folder, number)?;
         }
-        let mut files = vec![rows, self.events.close()?];
+        self.done.push((rows, events));
+        Ok(())
+    }
+
+    fn rows_before(&self, unit: usize) -> usize {
+        let rows: u64 = self.done[..unit].iter().filter_map(|(rows, _)| rows.rows).sum();
+        usize::try_from(rows).unwrap_or(usize::MAX)
+    }
+
+    pub(super) fn finish(self) -> Result<Written> {
+        let schema = schema::row_schema(&self.plan.spec);
+        let mut files = match (&*self.done, &self.second) {
+            ([(rows, _)], None) if rows.bytes <= PART_BYTES => vec![self.moved(rows, &part_path(0))?],
+            (units, second) => {
+                let mut parts = Parts::new(&self.folder, &schema, part_path, PART_BYTES);
+                let mut fill = second.as_ref().map(|second| second.filler(self.plan)).transpose()?;
+                for (rows, _) in units {
+                    parts.take(&self.folder.join(&rows.path), &mut |batch| match &mut fill {
+                        Some(fill) => fill(batch),
+                        None => Ok(batch),
+                    })?;
+                }
+                parts.close()?
+            }
+        };
+        match &*self.done {
+            [(_, events)] => files.push(self.moved(events, EVENTS)?),
+            units => {
+                let schema = EventWriter::schema();
+                let mut whole = Parts::new(&self.folder, &schema, |_| EVENTS.to_owned(), u64::MAX);
+                for (_, events) in units {
+                    whole.take(&self.folder.join(&events.path), &mut Ok)?;
+                }
+                files.extend(whole.close()?);
+            }
+        }
         let truth = self.truth.close()?;
         let has_truth = truth.is_some();
         files.extend(truth);
+        let units = self.folder.join(unit::FOLDER);
+        std::fs::remove_dir_all(&units).map_err(DatasetError::io(&units, "remove the finished units"))?;
         tracing::debug!(folder = %self.folder.display(), "rows, events and truth written");
-        Ok(Written { files, counts: self.tally.finish(skipped), has_truth })
+        Ok(Written { files, counts: self.tally.finish(), has_truth })
+    }
+
+    /// Gives a file of a unit its place in the data set.
+    fn moved(&self, file: &FileEntry, to: &str) -> Result<FileEntry> {
+        let path = self.folder.join(to);
+        std::fs::rename(self.folder.join(&file.path), &path)
+            .map_err(DatasetError::io(&path, "move the file to its place"))?;
+        Ok(FileEntry { path: to.to_owned(), ..file.clone() })
+    }
+}
+
+/// Rows of entities at moments that are no cuts of a data set, kept for a build that has to go on.
+struct Beside {
+    rows: RowAssembler,
+    groups: Vec<String>,
+    /// Numbers of nodes of the rows not written yet, and of those written.
+    nodes: Vec<u32>,
+    written: Vec<u32>,
+    sink: ParquetSink<File>,
+}
+
+impl Beside {
+    fn create(plan: &BuildPlan, path: PathBuf) -> Result<Self> {
+        Ok(Self {
+            rows: RowAssembler::try_new(&plan.spec, &plan.catalogue).map_err(DatasetError::feature(&plan.name))?,
+            groups: Vec::new(),
+            nodes: Vec::new(),
+            written: Vec::new(),
+            sink: ParquetSink::create(path, &schema::row_schema(&plan.spec))?,
+        })
+    }
+
+    fn flush(&mut self, plan: &BuildPlan, second: &mut SecondPass) -> Result<()> {
+        if self.groups.is_empty() {
+            return Ok(());
+        }
+        let named = DatasetError::feature(&plan.name);
+        let rows = self.rows.finish().map_err(&named)?;
+        second.collect(plan, &rows, &self.groups, &self.nodes)?;
+        let count = rows.rows();
+        // The file is laid out like rows of the data set; nobody reads these labels.
+        let none = Observation::try_new(1.0, Outcome::Censored(CensorReason::EndOfObservation))
+            .map_err(|error| DatasetError::feature(&plan.name)(error.into()))?;
+        let groups = std::mem::take(&mut self.groups);
+        let batch = LabeledBatch::try_new(rows, vec![none; count], vec![0.0; count], groups, vec![Split::Train; count])
+            .map_err(&named)?;
+        self.sink.write(&schema::to_record_batch(&plan.spec, &plan.causes, &batch).map_err(&named)?)?;
+        self.written.append(&mut self.nodes);
+        Ok(())
+    }
+
+    fn finish(mut self, plan: &BuildPlan, second: &mut SecondPass, path: &str) -> Result<(FileEntry, Vec<Stretch>)> {
+        self.flush(plan, second)?;
+        Ok((self.sink.close(path)?, second.stretches_of(&self.written)))
     }
 }
 
@@ -175,10 +382,10 @@ struct EventWriter {
 }
 
 impl EventWriter {
-    fn create(path: PathBuf) -> Result<Self> {
+    fn schema() -> SchemaRef {
         let text = |name: &str| Field::new(name, DataType::Utf8, false);
         let time = |name: &str| Field::new(name, DataType::Int64, false);
-        let schema = Arc::new(Schema::new(vec![
+        Arc::new(Schema::new(vec![
             text("entity"),
             text("kind"),
             text("incarnation"),
@@ -186,7 +393,11 @@ impl EventWriter {
             text("evidence"),
             time("t_low"),
             time("t_high"),
-        ]));
+        ]))
+    }
+
+    fn create(path: PathBuf) -> Result<Self> {
+        let schema = Self::schema();
         let sink = ParquetSink::create(path, &schema)?;
         Ok(Self { sink, schema, texts: Default::default(), times: Default::default() })
     }
@@ -220,17 +431,26 @@ impl EventWriter {
         self.sink.write(&batch)
     }
 
-    fn close(mut self) -> Result<FileEntry> {
+    /// `name` is its path inside the data set.
+    fn close(mut self, name: &str) -> Result<FileEntry> {
         self.flush()?;
-        self.sink.close(EVENTS)
+        self.sink.close(name)
     }
 }
 
 /// True curves in row order; every row has one, or none has.
 enum TruthWriter {
-    Off,
+    Off {
+        /// Whether true curves may be left out without a word.
+        allowed: bool,
+    },
     Undecided(PathBuf),
-    On { sink: Box<ParquetSink<File>>, schema: SchemaRef, width: i32, buffer: Vec<u8> },
+    On {
+        sink: Box<ParquetSink<File>>,
+        schema: SchemaRef,
+        width: i32,
+        buffer: Vec<u8>,
+    },
 }
 
 impl TruthWriter {
@@ -243,7 +463,7 @@ impl TruthWriter {
                 let sink = Box::new(ParquetSink::create(path.clone(), &schema)?);
                 Self::On { sink, schema, width, buffer: Vec::new() }
             } else {
-                Self::Off
+                Self::Off { allowed: true }
             };
         }
         match (self, curve) {
@@ -262,7 +482,10 @@ impl TruthWriter {
                 Ok(())
             }
             (Self::On { .. }, None) => Err(DatasetError::config(&plan.name, "only some rows have a true curve")),
-            (Self::Off, _) | (Self::Undecided(_), _) => Ok(()),
+            (Self::Off { allowed: false }, Some(_)) => {
+                Err(DatasetError::config(&plan.name, "a source of several units cannot have true curves"))
+            }
+            (Self::Off { .. }, _) | (Self::Undecided(_), _) => Ok(()),
         }
     }
 
@@ -277,7 +500,7 @@ impl TruthWriter {
     fn close(self) -> Result<Option<FileEntry>> {
         match self {
             Self::On { sink, .. } => sink.close(TRUTH).map(Some),
-            Self::Off | Self::Undecided(_) => Ok(None),
+            Self::Off { .. } | Self::Undecided(_) => Ok(None),
         }
     }
 }

@@ -3,17 +3,21 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use features::{EntityHistory, EntityTiles, FailureEvent, Split};
+use serde::{Deserialize, Serialize};
 use survival::Outcome;
 
 use super::labels::Cut;
 use crate::manifest::{Counts, WatchCounts};
 
 /// Running counts of a build.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Tally {
     counts: Counts,
     groups: BTreeSet<String>,
     groups_of_split: BTreeMap<Split, BTreeSet<String>>,
+    /// Key and incarnation counted last.
+    last: (String, String),
 }
 
 impl Tally {
@@ -35,8 +39,15 @@ impl Tally {
         let counts = &mut self.counts;
         counts.entities += 1;
         watch(counts.watched.get_or_insert_default(), history, longest_gap);
-        counts.late_samples += tiles.late();
-        counts.duplicate_samples += tiles.duplicates();
+        // The lives of one incarnation share its tiles.
+        let entity = &history.entity;
+        let incarnation = entity.incarnation().rsplit_once(':').map_or("", |(incarnation, _)| incarnation);
+        let shared = history.tiles.is_some() && self.last == (entity.key().to_owned(), incarnation.to_owned());
+        if !shared {
+            counts.late_samples += tiles.late();
+            counts.duplicate_samples += tiles.duplicates();
+            self.last = (entity.key().to_owned(), incarnation.to_owned());
+        }
         for event in own {
             *counts.events_by_cause.entry(event.cause().to_owned()).or_default() += 1;
         }
@@ -69,16 +80,20 @@ impl Tally {
         }
     }
 
-    /// The counts, with what the source itself left out.
-    pub(super) fn finish(mut self, skipped: BTreeMap<String, u64>) -> Counts {
+    /// Adds what the source itself left out.
+    pub(super) fn skipped(&mut self, skipped: BTreeMap<String, u64>) {
+        for (rule, count) in skipped {
+            *self.counts.excluded.entry(rule).or_default() += count;
+        }
+    }
+
+    /// The counts.
+    pub(super) fn finish(mut self) -> Counts {
         self.counts.groups = self.groups.len() as u64;
         for (split, groups) in &self.groups_of_split {
             if let Some(part) = self.counts.splits.get_mut(split.name()) {
                 part.groups = groups.len() as u64;
             }
-        }
-        for (rule, count) in skipped {
-            *self.counts.excluded.entry(rule).or_default() += count;
         }
         self.counts
     }

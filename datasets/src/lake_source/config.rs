@@ -149,8 +149,8 @@ pub enum SplitConfig {
         #[serde(default = "default_part")]
         calibration: u32,
     },
-    /// Train, validation, calibration and test follow each other; before each border the largest horizon plus the
-    /// longest window is left out.
+    /// Train, validation, calibration and test follow each other; before each border the last edge of the
+    /// grid plus the longest window is left out.
     Time {
         /// Validation starts here, RFC 3339.
         validation: String,
@@ -275,7 +275,8 @@ impl LakeBuildConfig {
                 validation: moment("split.validation", validation)?,
                 calibration: moment("split.calibration", calibration)?,
                 test: moment("split.test", test)?,
-                purge: longest + spec.lookback(),
+                // Labels of the training part reach to the last edge, whichever horizon is asked for.
+                purge: longest.max(self.labels.edges.iter().map(|span| span.0).max().unwrap_or(0)) + spec.lookback(),
             }),
         };
         let restricted_to = grid.last_edge();

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use features::event::notice;
-use features::event::{EventRules, Notice, Subject, Trace, extract};
-use features::{Catalogue, EntityKind, FailureEvent};
+use features::event::{Break, EventRules, Notice, Subject, Trace, extract};
+use features::{Catalogue, EntityKind, FailureEvent, MetricId};
 use serde::Deserialize;
 
 use super::config::{LabelConfig, NoticeSource};
@@ -29,6 +29,10 @@ pub(super) struct PodFacts {
     pub(super) nodes: Vec<(i64, String)>,
     /// Evictions and preemptions: what ends the pod ends its containers.
     pub(super) failures: Vec<FailureEvent>,
+    /// Its completion, or a failure nobody explains.
+    pub(super) breaks: Vec<Break>,
+    /// While it is listed and over.
+    pub(super) down: Vec<(i64, i64)>,
 }
 
 impl PodFacts {
@@ -63,6 +67,13 @@ struct ActionLine {
     action: String,
 }
 
+/// A series of a host, as its virtual machines read it.
+#[derive(Debug, Default)]
+pub(super) struct HostTrace {
+    pub(super) times: Vec<i64>,
+    pub(super) values: Vec<f64>,
+}
+
 /// What was read beside the entity itself.
 #[derive(Debug, Default)]
 pub(super) struct Context {
@@ -73,6 +84,8 @@ pub(super) struct Context {
     workloads: HashMap<String, Vec<(i64, i64, String)>>,
     /// Stretches in which a node was cordoned.
     cordons: HashMap<String, Vec<(i64, i64)>>,
+    /// What hosts of virtual machines showed of their maintenance.
+    maintenance: HashMap<String, HostTrace>,
     actions: HashMap<(EntityKind, String), Vec<(i64, String)>>,
     notices: HashMap<String, Vec<Notice>>,
 }
@@ -121,11 +134,14 @@ impl Context {
 
     /// Reads pods and nodes, where the kind asks for them.
     pub(super) fn read_lake(&mut self, lake: &Lake, kind: EntityKind, until: i64, catalogue: &Catalogue) -> Result<()> {
+        let named = |id: &str| catalogue.id(id).map_err(DatasetError::feature("the lake's metrics"));
+        if kind == EntityKind::Vm {
+            return self.read_hosts(lake, until, named("maintenance")?);
+        }
         if !matches!(kind, EntityKind::Pod | EntityKind::Container) {
             return Ok(());
         }
         let rules = self.rules.clone().unwrap_or_else(EventRules::shipped);
-        let named = |id: &str| catalogue.id(id).map_err(DatasetError::feature("the lake's metrics"));
         let of_pods =
             ["phase", "status.reason", "disruption.reason", "deletion.time", "created.time", "owner", "pod.info"];
         let wanted = of_pods.iter().map(|id| named(id)).collect::<Result<Vec<_>>>()?;
@@ -169,6 +185,27 @@ impl Context {
             }
             Ok(())
         })
+    }
+
+    fn read_hosts(&mut self, lake: &Lake, until: i64, maintenance: MetricId) -> Result<()> {
+        let scan = |entities| {
+            Scan { entities, times: i64::MIN..until, ..Scan::all(EntityKind::Node) }.with_metrics(&[maintenance])
+        };
+        each_entity(lake, EntityKind::Node, &scan, &mut |entity| {
+            let row = &lake.tables().entities()[usize::try_from(entity.id).unwrap_or(0)];
+            for series in entity.series {
+                let host = self.maintenance.entry(row.key.clone()).or_default();
+                host.times.extend(series.times);
+                host.values.extend(series.values);
+            }
+            Ok(())
+        })
+    }
+
+    /// The maintenance of a host, which stands under its name in the vCenter and datacenter of the machine's own key.
+    pub(super) fn maintenance(&self, key: &str, host: &str) -> Option<&HostTrace> {
+        let own = key.rsplit_once('/').and_then(|(place, _)| self.maintenance.get(&format!("{place}/{host}")));
+        own.or_else(|| self.maintenance.get(host))
     }
 
     pub(super) fn rules(&self) -> EventRules {
@@ -242,12 +279,17 @@ fn pod_facts(rules: &EventRules, catalogue: &Catalogue, key: &str, traces: &[Tra
     let mut seen: Vec<i64> = traces.iter().flat_map(|trace| trace.times).copied().collect();
     seen.sort_unstable();
     seen.dedup();
-    let subject = Subject { kind: EntityKind::Pod, key, traces, seen: &seen, notices: &[] };
+    let created = traces.iter().filter(|trace| catalogue.name(trace.metric) == "created.time");
+    let born =
+        created.filter_map(|trace| trace.last(i64::MAX)).map(|(_, value)| super::lives::milliseconds(value)).min();
+    let subject = Subject { kind: EntityKind::Pod, key, traces, seen: &seen, notices: &[], born };
     let told = extract(rules, catalogue, &subject).map_err(DatasetError::feature(key))?;
     let mut facts = PodFacts {
         first: seen.first().copied().unwrap_or(0),
         last: seen.last().copied().unwrap_or(0),
         failures: told.failures,
+        breaks: told.breaks,
+        down: told.down,
         ..PodFacts::default()
     };
     let label = |part: &str, name: &str| {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use features::{Catalogue, EntityKind};
+use features::{Catalogue, EntityKind, FailureEvent};
 
 use super::context::Context;
 use super::lives::{self, Watch};
@@ -28,25 +28,43 @@ pub fn events_of(lake: &Lake, kind: EntityKind) -> Result<Vec<StoredEvent>> {
     let scan = |entities| Scan { entities, times: i64::MIN..watch.until, ..Scan::all(kind) }.with_metrics(&metrics);
     let mut events = Vec::new();
     let mut skipped = BTreeMap::new();
+    let mut seen = vec![false; lake.tables().entities().len()];
     each_entity(lake, kind, &scan, &mut |entity| {
-        let row = &lake.tables().entities()[usize::try_from(entity.id).unwrap_or(0)];
+        let place = usize::try_from(entity.id).unwrap_or(0);
+        let row = &lake.tables().entities()[place];
+        seen[place] = true;
         let series = entity_series(&entity, lake.tables(), &catalogue);
-        for life in lives::of(kind, &row.key, &series, &watch, &catalogue, &context, &mut skipped)? {
-            for event in life.own_events() {
-                events.push(StoredEvent {
-                    kind: kind.name().to_owned(),
-                    key: row.key.clone(),
-                    incarnation: life.incarnation.clone(),
-                    cause: event.cause().to_owned(),
-                    t_low: event.t_low(),
-                    t_high: event.t_high(),
-                    evidence: event.evidence().to_owned(),
-                });
-            }
-        }
+        let told = lives::of(kind, &row.key, &series, &watch, &catalogue, &context, &mut skipped)?;
+        events
+            .extend(told.failures.into_iter().map(|(incarnation, event)| stored(kind, &row.key, incarnation, &event)));
         Ok(())
     })?;
+    // What ends a pod ends its containers, also those that show nothing a rule reads.
+    let mut incarnations: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for series in lake.tables().series() {
+        let place = usize::try_from(series.entity).unwrap_or(0);
+        let row = &lake.tables().entities()[place];
+        if kind == EntityKind::Container && row.kind == kind && !seen[place] {
+            incarnations.insert((&row.key, &series.incarnation));
+        }
+    }
+    for (key, incarnation) in incarnations {
+        let of_pod = context.pod(kind, key, incarnation).into_iter().flat_map(|pod| &pod.failures);
+        events.extend(of_pod.map(|event| stored(kind, key, incarnation.to_owned(), event)));
+    }
     Ok(events)
+}
+
+fn stored(kind: EntityKind, key: &str, incarnation: String, event: &FailureEvent) -> StoredEvent {
+    StoredEvent {
+        kind: kind.name().to_owned(),
+        key: key.to_owned(),
+        incarnation,
+        cause: event.cause().to_owned(),
+        t_low: event.t_low(),
+        t_high: event.t_high(),
+        evidence: event.evidence().to_owned(),
+    }
 }
 
 /// Tells the events of every kind anew and commits them; how many there are, by kind. `now` in milliseconds.

@@ -1,14 +1,15 @@
 //! From the series of one entity to its lives: when it was watched, what failed, how watching ended.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use features::event::{EventRules, Subject, Trace, extract};
 use features::{Catalogue, Entity, EntityHistory, EntityKind, EntityTiles, FailureEvent, MetricId, Tile};
 use survival::CensorReason;
 
+use super::OTHER;
 use super::context::{After, Context, PodFacts};
-use super::{LakeBuildConfig, OTHER};
 use crate::error::{DatasetError, Result};
 
 /// Between which moments entities are watched, and which silence ends a watch.
@@ -41,40 +42,48 @@ pub(super) struct Life {
     pub(super) from: i64,
     pub(super) until: i64,
     end: CensorReason,
-    /// Of this and earlier lives of the key, by `t_high`.
-    events: Vec<FailureEvent>,
-    gaps: Vec<(i64, i64)>,
+    gaps: Arc<[(i64, i64)]>,
     group: String,
     nodes: Vec<(i64, String)>,
 }
 
-impl Life {
-    /// Failures of this life alone.
-    pub(super) fn own_events(&self) -> impl Iterator<Item = &FailureEvent> {
-        self.events.iter().filter(|event| event.t_high() > self.from && event.t_high() <= self.until)
-    }
+/// Everything an entity went through.
+#[derive(Debug, Default)]
+pub(super) struct Lives {
+    pub(super) lives: Vec<Life>,
+    /// Of all its incarnations by `t_high`, each with the incarnation it happened to; also those that happened while
+    /// the entity was down, and no life was there to end.
+    pub(super) failures: Vec<(String, FailureEvent)>,
+}
 
+impl Lives {
+    /// The failures by the causes a data set tells apart.
+    pub(super) fn record(&self, key: &str, causes: &[String]) -> Result<Arc<[FailureEvent]>> {
+        let named = DatasetError::feature(key);
+        let told = |event: &FailureEvent| {
+            if causes.iter().any(|cause| cause == event.cause()) {
+                return Ok(event.clone());
+            }
+            let evidence = format!("{}: {}", event.cause(), event.evidence());
+            FailureEvent::try_new(key, OTHER, event.t_low(), event.t_high(), evidence)
+                .map(|other| other.shown(event.shown_at()))
+                .map_err(&named)
+        };
+        self.failures.iter().map(|(_, event)| told(event)).collect()
+    }
+}
+
+impl Life {
     pub(super) fn history(
         &self,
         kind: EntityKind,
         key: &str,
-        config: &LakeBuildConfig,
+        record: &Arc<[FailureEvent]>,
         tiles: Arc<EntityTiles>,
     ) -> Result<EntityHistory> {
-        let named = DatasetError::feature(key);
         let incarnation = format!("{}:{}", self.incarnation, self.number);
-        let mut events = Vec::with_capacity(self.events.len());
-        for event in &self.events {
-            let told = config.labels.causes.iter().any(|cause| cause == event.cause());
-            events.push(if told {
-                event.clone()
-            } else {
-                let evidence = format!("{}: {}", event.cause(), event.evidence());
-                FailureEvent::try_new(key, OTHER, event.t_low(), event.t_high(), evidence).map_err(&named)?
-            });
-        }
         Ok(EntityHistory {
-            entity: Entity::try_new(kind, key, incarnation).map_err(&named)?,
+            entity: Entity::try_new(kind, key, incarnation).map_err(DatasetError::feature(key))?,
             group: self.group.clone(),
             nodes: self.nodes.clone(),
             attributes: BTreeMap::new(),
@@ -84,7 +93,7 @@ impl Life {
             end: self.end,
             tiles: Some(tiles),
             samples: Vec::new(),
-            events,
+            events: record.clone(),
             gaps: self.gaps.clone(),
         })
     }
@@ -115,7 +124,7 @@ pub(super) fn of(
     catalogue: &Catalogue,
     context: &Context,
     skipped: &mut BTreeMap<String, u64>,
-) -> Result<Vec<Life>> {
+) -> Result<Lives> {
     let mut incarnations: Vec<&str> = series.iter().map(|s| s.incarnation).filter(|i| !i.is_empty()).collect();
     incarnations.sort_unstable();
     incarnations.dedup();
@@ -123,18 +132,18 @@ pub(super) fn of(
         incarnations.push("");
     }
     let first = |incarnation: &str| {
-        series.iter().filter(|s| s.incarnation == incarnation).filter_map(|s| s.times.first()).min().copied()
+        let own = series.iter().filter(|s| s.incarnation == incarnation);
+        let raw = own.clone().filter_map(|s| s.times.first()).min().copied();
+        let tiled = own.filter_map(|s| s.tiles.first()).map(|(_, tile)| tile.head().t_first).min();
+        raw.into_iter().chain(tiled).min()
     };
     incarnations.sort_by_key(|incarnation| first(incarnation));
     let rules = context.rules();
     let mut lives = Vec::new();
-    let mut failures: Vec<FailureEvent> = Vec::new();
+    let mut failures: Vec<(String, FailureEvent)> = Vec::new();
     for incarnation in incarnations {
         let own: Vec<&EntitySeries<'_>> = series.iter().filter(|s| s.incarnation == incarnation).collect();
-        let mut times: Vec<i64> = own.iter().flat_map(|s| s.times).copied().collect();
-        times.sort_unstable();
-        times.dedup();
-        times.retain(|&time| time >= watch.from && time < watch.until);
+        let times = seen(&own, watch);
         let (Some(&first), Some(&last)) = (times.first(), times.last()) else {
             *skipped.entry("incarnation_outside_the_watch".to_owned()).or_default() += 1;
             continue;
@@ -148,14 +157,27 @@ pub(super) fn of(
             .chain(pod.and_then(|pod| pod.created))
             .filter(|&time| time <= first)
             .max();
-        let gaps: Vec<(i64, i64)> =
+        let gaps: Arc<[(i64, i64)]> =
             times.windows(2).filter(|pair| pair[1] - pair[0] > watch.longest_gap).map(|p| (p[0], p[1])).collect();
         let group = group(kind, key, pod);
+        let hosts = hosts(&own);
         let nodes = match kind {
             EntityKind::Node => vec![(i64::MIN, key.to_owned())],
+            EntityKind::Vm => hosts.iter().map(|(span, host)| (span.start, (*host).to_owned())).collect(),
             _ => pod.map_or_else(Vec::new, |pod| pod.nodes.clone()),
         };
-        let what = Subject { kind, key, traces: &traces(&own), seen: &times, notices: context.notices(key) };
+        let mut traces = traces(&own);
+        // What a host shows of its maintenance counts for a machine while it is there.
+        let metric = catalogue.id("maintenance").map_err(DatasetError::feature("the lake's metrics"))?;
+        for (span, host) in &hosts {
+            if let Some(seen) = context.maintenance(key, host) {
+                let at = |time: i64| seen.times.partition_point(|&seen| seen < time);
+                let inside = at(span.start)..at(span.end);
+                let (times, values) = (&seen.times[inside.clone()], &seen.values[inside]);
+                traces.push(Trace { metric, part: host, times, values });
+            }
+        }
+        let what = Subject { kind, key, traces: &traces, seen: &times, notices: context.notices(key), born };
         let told = extract(&rules, catalogue, &what).map_err(DatasetError::feature(key))?;
         if told.ambiguous > 0 {
             *skipped.entry("ambiguous_failure".to_owned()).or_default() += told.ambiguous;
@@ -166,7 +188,18 @@ pub(super) fn of(
         if kind == EntityKind::Container {
             // What ends the pod ends its containers, though the pod shows it a scrape later.
             ends.extend(pod.iter().flat_map(|pod| pod.failures.iter().cloned()).map(End::Failed));
+            let breaks = pod.iter().flat_map(|pod| &pod.breaks);
+            ends.extend(breaks.map(|b| End::Broken(b.t_low, b.t_high, b.reason)));
         }
+        let of_pod = pod.filter(|_| kind == EntityKind::Container).map_or(&[][..], |pod| &pod.down);
+        let down: Vec<(i64, i64)> = told.down.iter().chain(of_pod).copied().collect();
+        let up = |mut time: i64| {
+            // One stretch may lead into another.
+            while let Some(&(_, until)) = down.iter().find(|&&(from, until)| from <= time && time < until) {
+                time = until;
+            }
+            time
+        };
         let by_action = |time: i64| {
             let within = rules.ends.intervention_within.0;
             actions.iter().any(|&(at, _)| time > at && time - at <= within)
@@ -177,11 +210,17 @@ pub(super) fn of(
             *skipped.entry("failure_after_intervention".to_owned()).or_default() += (before - ends.len()) as u64;
         }
         ends.extend(actions.iter().map(|&(at, _)| End::Broken(at, at, CensorReason::Intervention)));
-        ends.retain(|end| end.key().0 > first && end.key().0 <= last.saturating_add(watch.longest_gap));
+        // What had failed by the first scrape is on record, though there was no life to end.
+        ends.retain(|end| match end {
+            End::Failed(event) => event.t_high() >= first,
+            End::Broken(_, high, _) => *high > first,
+        });
+        ends.retain(|end| end.key().0 <= last.saturating_add(watch.longest_gap));
         ends.sort_by_key(End::key);
 
-        let (mut from, mut birth, mut number, mut over) = (first, born, 0, false);
-        let mut live = |from: i64, until: i64, end: CensorReason, born: Option<i64>, failures: &[FailureEvent]| {
+        let (mut from, mut number, mut over) = (up(first), 0, false);
+        let mut birth = if from == first { born } else { Some(from) };
+        let mut live = |from: i64, until: i64, end: CensorReason, born: Option<i64>| {
             if until > from {
                 lives.push(Life {
                     incarnation: incarnation.to_owned(),
@@ -190,7 +229,6 @@ pub(super) fn of(
                     from,
                     until,
                     end,
-                    events: failures.to_vec(),
                     gaps: gaps.clone(),
                     group: group.clone(),
                     nodes: nodes.clone(),
@@ -199,31 +237,78 @@ pub(super) fn of(
             }
         };
         for end in ends {
-            match end {
+            let over_at = match end {
                 // Of several failures in one gap the first ends the life; the others are part of its record.
                 End::Failed(event) => {
                     let until = event.t_high();
                     over |= until > last;
-                    failures.push(event);
-                    live(from, until, CensorReason::Lost, birth, &failures);
-                    (from, birth) = (until, Some(until));
+                    if until <= from {
+                        *skipped.entry("failure_while_down".to_owned()).or_default() += u64::from(until < from);
+                    }
+                    failures.push((incarnation.to_owned(), event));
+                    live(from, until, CensorReason::Lost, birth);
+                    until
                 }
                 End::Broken(low, high, reason) => {
-                    live(from, low.min(last), reason, birth, &failures);
-                    (from, birth) = (high, Some(high));
+                    live(from, low.min(last), reason, birth);
+                    high
                 }
+            };
+            let next = up(over_at.max(from));
+            if next > from {
+                (from, birth) = (next, Some(next));
             }
         }
         if !over {
             let reason = end(kind, key, pod, last, watch, context, &rules, by_action(last));
-            live(from, last, reason, birth, &failures);
+            live(from, last, reason, birth);
         }
     }
-    Ok(lives)
+    failures.sort_by_key(|(_, event)| (event.t_high(), event.t_low()));
+    Ok(Lives { lives, failures })
+}
+
+/// Moments at which anything of an entity was seen.
+fn seen(own: &[&EntitySeries<'_>], watch: &Watch) -> Vec<i64> {
+    // Series of one scrape share their times, so few of them differ.
+    let mut distinct: Vec<&[i64]> = Vec::new();
+    for series in own {
+        if !distinct.contains(&series.times) {
+            distinct.push(series.times);
+        }
+    }
+    let mut times = distinct.concat();
+    for (_, tile) in own.iter().flat_map(|series| series.tiles) {
+        // A tile says when it begins and ends, and how long it waited in between: not longer, if not too long.
+        let head = tile.head();
+        let silent = head.longest_wait > watch.longest_gap;
+        let between = (head.t_first..head.t_last).step_by(usize::try_from(watch.longest_gap.max(1)).unwrap_or(1));
+        times.extend(between.take(if silent { 1 } else { usize::MAX }));
+        times.push(head.t_last);
+    }
+    // Stable: it merges the runs it finds.
+    times.sort();
+    times.dedup();
+    times.retain(|&time| time >= watch.from && time < watch.until);
+    times
 }
 
 fn traces<'a>(own: &[&EntitySeries<'a>]) -> Vec<Trace<'a>> {
     own.iter().map(|s| Trace { metric: s.metric, part: s.part, times: s.times, values: s.values }).collect()
+}
+
+/// Hosts of a virtual machine, each from when on it was seen there until the next, in order of time.
+fn hosts<'a>(own: &[&EntitySeries<'a>]) -> Vec<(Range<i64>, &'a str)> {
+    let info = own.iter().filter(|series| series.name == "vm.info");
+    let mut seen: Vec<(i64, &'a str)> = info
+        .filter_map(|series| {
+            let host = series.part.split(',').find_map(|pair| pair.strip_prefix("host_name="))?;
+            Some((*series.times.first()?, host))
+        })
+        .collect();
+    seen.sort_unstable();
+    let until = |at: usize| seen.get(at + 1).map_or(i64::MAX, |(next, _)| *next);
+    (0..seen.len()).map(|at| (seen[at].0..until(at), seen[at].1)).collect()
 }
 
 /// Workload of a pod or container, else the key.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use features::neighbour::{Neighbours, Place};
-use features::{Catalogue, EntityKind, Facts, FailureEvent, FeatureBatch, FeatureSpec, RowAssembler};
+use features::{Catalogue, EntityKind, Facts, FailureEvent, FeatureBatch, FeatureSpec, MetricId, RowAssembler};
 use sha2::{Digest, Sha256};
 
 use super::config::{CutConfig, FeatureConfig, LabelConfig, LakeBuildConfig, SplitConfig};
@@ -12,7 +12,7 @@ use super::context::Context;
 use super::lives::Watch;
 use super::{OldTiles, What, each_entity_with, wanted};
 use crate::error::{DatasetError, Result};
-use crate::lake::{Lake, Scan, Table};
+use crate::lake::{Lake, Scan};
 
 /// The rows of a lake at one moment.
 #[derive(Debug, Clone)]
@@ -74,7 +74,14 @@ pub fn rows_at(
     let (featured, all) = wanted(spec, &catalogue).map_err(&named)?;
     let kernel = features::TileKernel::try_new(spec, &catalogue).map_err(&named)?;
     let mut skipped = BTreeMap::new();
-    let scan = |entities| Scan { entities, times: i64::MIN..as_of, ..Scan::all(kind) }.with_metrics(&all);
+    // What features read is needed as far back as they look, what tells of lives and failures from the beginning.
+    let told: Vec<MetricId> =
+        features::event::metrics(&catalogue).into_iter().chain(spec.life_metrics(&catalogue)).collect();
+    let recent: Vec<MetricId> = featured.iter().copied().filter(|metric| !told.contains(metric)).collect();
+    let from = as_of.saturating_sub(spec.lookback()).saturating_sub(spec.tile);
+    let scan = |entities| {
+        Scan { entities, times: i64::MIN..as_of, ..Scan::all(kind) }.with_metrics(&all).with_recent(&recent, from)
+    };
     let mut context = Context::default();
     context.read_lake(&lake, kind, as_of, &catalogue)?;
     let mut gone = 0;
@@ -90,7 +97,9 @@ pub fn rows_at(
         }
         let failures: Vec<i64> = newest.events.iter().map(FailureEvent::t_high).collect();
         let causes: Vec<&str> = newest.events.iter().map(FailureEvent::cause).collect();
-        let facts = Facts { born: newest.born, attributes: &newest.attributes, failures: &failures, causes: &causes };
+        let shown: Vec<i64> = newest.events.iter().map(FailureEvent::shown_at).collect();
+        let attributes = &newest.attributes;
+        let facts = Facts { born: newest.born, attributes, failures: &failures, causes: &causes, shown: &shown };
         let Some(tiles) = &newest.tiles else { return Ok(()) };
         assembler.push(&newest.entity, &facts, tiles, as_of).map_err(&named)?;
         places.push((newest.node(as_of).map(str::to_owned), newest.group.clone()));
@@ -107,11 +116,20 @@ pub fn rows_at(
         let reader = pools.reader(kind, spec).map_err(&named)?;
         (0..rows.rows()).for_each(|row| reader.fill(&place(row), as_of, rows.flat_row_mut(row)));
     }
+    // What is scored, and not which files it came from: a compaction changes those and none of this.
     let mut hasher = Sha256::new();
     hasher.update(spec.hash());
     hasher.update(as_of.to_le_bytes());
-    for file in lake.snapshot().table(Table::Samples).filter(|file| file.kind == kind.name() && file.times.0 < as_of) {
-        hasher.update(&file.sha256);
+    for entity in rows.entities() {
+        for text in [entity.key(), entity.incarnation()] {
+            hasher.update((text.len() as u64).to_le_bytes());
+            hasher.update(text);
+        }
+    }
+    for value in rows.flat().iter().chain(rows.sequence()) {
+        // Missing is missing, whatever its bits.
+        let bits = if value.is_nan() { f32::NAN.to_bits() } else { value.to_bits() };
+        hasher.update(bits.to_le_bytes());
     }
     Ok(LakeRows { rows, as_of, digest: hex::encode(hasher.finalize()), skipped })
 }

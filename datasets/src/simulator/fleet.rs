@@ -152,7 +152,7 @@ impl<'a> Fleet<'a> {
                 end: pod.end_reason,
                 tiles: None,
                 samples: self.samples(pod, life, times, &signals, random)?,
-                events: failures[..known].to_vec(),
+                events: failures[..known].into(),
                 gaps: times
                     .windows(2)
                     .filter(|pair| pair[1] - pair[0] > self.longest_gap)

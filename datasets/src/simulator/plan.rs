@@ -87,6 +87,7 @@ fn spec(config: &SimulatorConfig, catalogue: &Catalogue) -> FeatureSpec {
         flat.push(attribute("tenant.class"));
     }
     FeatureSpec {
+        mappings: Default::default(),
         kernel_version: KERNEL_VERSION,
         time: TimeAxis { unit: TimeUnit::Hours, ticks_per_unit: HOUR },
         tile: TILE,

@@ -82,6 +82,7 @@ pub(super) fn plan(inputs: Vec<Input>, causes: Vec<String>) -> Result<BuildPlan>
     };
     let catalogue = Catalogue::try_new(METRICS.iter().map(definition).collect()).map_err(&named)?;
     let spec = FeatureSpec {
+        mappings: Default::default(),
         kernel_version: KERNEL_VERSION,
         time: TimeAxis { unit: TimeUnit::Minutes, ticks_per_unit: 1 },
         tile: 1,
