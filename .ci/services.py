@@ -8,7 +8,9 @@ receiver is killed and started again on the way; the exporter is killed at the e
 
 * every sample that Prometheus holds for the metrics we keep is in the lake once, and nothing else is;
 * remote read in both forms and VictoriaMetrics' export bring the same samples into lakes of their own;
-* the tiles of all of these are equal, bit for bit;
+* so does a Parquet file written from one of these lakes, series by series as they were;
+* moved back by whole days, so that their days are closed, remote write, remote read and Parquet give the same tiles,
+  bit for bit;
 * the death of the exporter left stale marks;
 * points of the OpenTelemetry SDK are in the lake.
 
@@ -70,6 +72,15 @@ def run(forewarn, *arguments):
     return done.stdout
 
 
+def figure(port, name):
+    """One of the receiver's own figures."""
+    text = wait_for(f"http://127.0.0.1:{port}/metrics", "the receiver's figures").decode()
+    for line in text.splitlines():
+        if line.startswith(f"forewarn_ingest_{name} "):
+            return int(float(line.rsplit(" ", 1)[1]))
+    sys.exit(f"the receiver has no figure {name}:\n{text}")
+
+
 def snapshot(lake):
     folder = os.path.join(lake, "commits")
     newest = max(name for name in os.listdir(folder) if name.endswith(".json"))
@@ -77,31 +88,103 @@ def snapshot(lake):
         return json.load(file)
 
 
-def tables(lake):
-    """Samples by (kind, key, metric, part) as sorted lists of (ts, value bits), read without our code."""
-    files = snapshot(lake)["files"]
-    read = lambda table: pa.concat_tables(
-        [pq.ParquetFile(os.path.join(lake, f["path"])).read() for f in files if f["table"] == table]
-    )
-    names = {row["metric"]: row["id"] for row in read("metrics").to_pylist()}
-    series = {
-        row["series_id"]: (row["kind"], row["key"], names[row["metric"]], row["part"])
-        for row in read("series").to_pylist()
+def rows(lake, table):
+    """All rows of a table as (file of the commit, pyarrow table), read without our code."""
+    for file in (f for f in snapshot(lake)["files"] if f["table"] == table):
+        yield file, pq.ParquetFile(os.path.join(lake, file["path"])).read()
+
+
+def bits(column):
+    """A column as whole numbers; floats as their bits."""
+    if pa.types.is_floating(column.type):
+        return column.combine_chunks().view(pa.uint64()).to_pylist()
+    return column.cast(pa.int64()).to_pylist()
+
+
+def series_of(lake):
+    """Series by id: (kind, key, incarnation, metric, part)."""
+    names = {row["metric"]: row["id"] for _, table in rows(lake, "metrics") for row in table.to_pylist()}
+    return {
+        row["series_id"]: (row["kind"], row["key"], row["incarnation"], names[row["metric"]], row["part"])
+        for _, table in rows(lake, "series")
+        for row in table.to_pylist()
     }
+
+
+def tables(lake, column="value"):
+    """Samples by series as {ts: value bits}, or another column."""
+    series = series_of(lake)
     samples = {}
-    rows = 0
-    for file in (f for f in files if f["table"] == "samples"):
-        table = pq.ParquetFile(os.path.join(lake, file["path"])).read(columns=["series_id", "ts", "value"])
-        rows += table.num_rows
-        ids = table["series_id"].to_pylist()
-        times = table["ts"].cast(pa.int64()).to_pylist()
-        bits = table["value"].combine_chunks().view(pa.int64()).to_pylist()
-        for id_, ts, value in zip(ids, times, bits):
-            samples.setdefault(series[id_], {})[ts] = value & 0xFFFFFFFFFFFFFFFF
+    stored = 0
+    for _, table in rows(lake, "samples"):
+        stored += table.num_rows
+        for id_, ts, value in zip(bits(table["series_id"]), bits(table["ts"]), bits(table[column])):
+            samples.setdefault(series[id_], {})[ts] = value
     distinct = sum(len(of) for of in samples.values())
-    if rows != distinct:
-        sys.exit(f"{lake}: {rows} rows of {distinct} distinct samples: something is stored twice")
+    if stored != distinct:
+        sys.exit(f"{lake}: {stored} rows of {distinct} distinct samples: something is stored twice")
     return samples
+
+
+def tiles(lake):
+    """Tiles by series as {number: every field, floats as bits}."""
+    series = series_of(lake)
+    found = {}
+    for file, table in rows(lake, "tiles"):
+        whose = ["entity_id", "metric", "series_id", "number"]
+        fields = [bits(table[name]) for name in table.column_names if name not in whose]
+        for id_, number, *tile in zip(bits(table["series_id"]), bits(table["number"]), *fields):
+            of = found.setdefault(series[id_], {})
+            if number in of:
+                sys.exit(f"{lake}/{file['path']}: tile {number} of {series[id_]} is there twice")
+            of[number] = tuple(tile)
+    return found
+
+
+def parquet_lake(forewarn, samples, known, target, back=0):
+    """Imports samples through Parquet files into a lake of their own, moved back by so many milliseconds.
+
+    A mapping file speaks of one kind and one list of parts, so there is one file for each of these.
+    """
+    groups = {}
+    for (kind, key, incarnation, metric, part), of in samples.items():
+        parts = dict(pair.split("=", 1) for pair in part.split(",")) if part else {}
+        columns = groups.setdefault((kind, tuple(parts)), {})
+        seen = known[(kind, key, incarnation, metric, part)]
+        for ts, value in of.items():
+            row = {"_at": ts - back, "_seen": seen[ts] - back, "_key": key, "_incarnation": incarnation}
+            for name, cell in {**row, "_metric": metric, "_value": value, **parts}.items():
+                columns.setdefault(name, []).append(cell)
+    os.makedirs(target + "-files", exist_ok=True)
+    for number, ((kind, parts), columns) in enumerate(sorted(groups.items(), key=lambda group: group[0])):
+        arrays = {name: pa.array(cells) for name, cells in columns.items()}
+        # Through the bits: a NaN that is a stale mark must stay that NaN.
+        arrays["_value"] = pa.array(columns["_value"], pa.uint64()).view(pa.float64())
+        path = os.path.join(target + "-files", f"{number}.parquet")
+        pq.write_table(pa.table(arrays), path)
+        with open(path + ".toml", "w", encoding="utf-8") as file:
+            file.write(f"""
+[time]
+column = "_at"
+unit = "ms"
+[known_at]
+column = "_seen"
+unit = "ms"
+[entity]
+kind = "{kind}"
+key = ["_key"]
+incarnation = "_incarnation"
+part = {json.dumps(list(parts))}
+[long]
+metric = "_metric"
+value = "_value"
+""")
+        out = run(forewarn, "ingest", "files", "--format", "parquet", "--mapping", path + ".toml", "--lake", target,
+                  "--json", path)  # fmt: skip
+        report = json.loads(out)
+        if report["dropped"] or report["rows"] != len(columns["_at"]):
+            sys.exit(f"{path}: {len(columns['_at'])} rows were written, the import says {out}")
+    return target
 
 
 def within(samples, start_ms, end_ms):
@@ -109,10 +192,10 @@ def within(samples, start_ms, end_ms):
     return {key: of for key, of in cut.items() if of}
 
 
-def same(what, got, want):
+def same(what, got, want, of_what="samples"):
     """Equal series, times and bits."""
     if got == want:
-        print(f"{what}: {len(want)} series, {sum(map(len, want.values()))} samples, equal to the bit")
+        print(f"{what}: {len(want)} series, {sum(map(len, want.values()))} {of_what}, equal to the bit")
         return
     missing = [key for key in want if key not in got]
     extra = [key for key in got if key not in want]
@@ -131,8 +214,8 @@ def main():
     parser.add_argument("--forewarn", required=True)
     parser.add_argument("--tools", required=True, help="folder with prometheus, prometheus-node-exporter, victoria-metrics")
     parser.add_argument("--scratch", required=True)
-    parser.add_argument("--kills", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seconds", type=float, default=40, help="how long the receiver is killed again and again")
     args = parser.parse_args()
     random.seed(5)
     scratch, tool = args.scratch, lambda name: os.path.join(args.tools, name)
@@ -142,7 +225,7 @@ def main():
 
     receiver_command = [
         args.forewarn, "ingest", "--listen", f"127.0.0.1:{ours}", "--otlp", f"127.0.0.1:{grpc}",
-        "--lake", lake, "--flush-every", "4s",
+        "--lake", lake, "--flush-every", "1s",
     ]  # fmt: skip
     receiver = start("receiver", receiver_command, scratch)
     wait_for(f"http://127.0.0.1:{ours}/-/ready", "the receiver")
@@ -168,12 +251,17 @@ remote_write:
     wait_for(f"{base}/-/ready", "Prometheus")
 
     # The receiver dies without warning and comes back; Prometheus sends again what was not acknowledged.
-    for _ in range(args.kills):
-        time.sleep(args.seconds / (args.kills + 1) * random.uniform(0.6, 1.4))
+    for kill in range(1, args.kills + 1):
+        time.sleep(args.seconds / (args.kills + 1) * random.uniform(0.4, 1.6))
+        stored = figure(ours, "rows_stored_total")
+        # Not always just after it has been asked something.
+        time.sleep(random.uniform(0, 0.2))
         receiver.send_signal(signal.SIGKILL)
         receiver.wait()
         receiver = start("receiver", receiver_command, scratch)
         wait_for(f"http://127.0.0.1:{ours}/-/ready", "the receiver, started again")
+        replayed = figure(ours, "lake_rows_replayed")
+        print(f"kill {kill}: {stored} rows acknowledged in that life, {replayed} taken up from the log by the next", flush=True)
     time.sleep(3)
     node.send_signal(signal.SIGKILL)
     node.wait()
@@ -217,6 +305,7 @@ remote_write:
     print(run(args.forewarn, "lake", "verify", lake).strip())
 
     lakes = {"remote write": tables(lake)}
+    folders = {"remote write": lake}
     first = min(min(of) for (kind, *_), of in lakes["remote write"].items() if kind == "node")
     span = ["--from", str(first), "--to", str(end_ms + 1)]
     for name, extra in [("remote read, chunks", []), ("remote read, samples", ["--samples"])]:
@@ -225,9 +314,22 @@ remote_write:
             out = run(args.forewarn, "ingest", "prometheus", "--url", base, *span, "--lake", target, "--json", *extra)
         assert json.loads(out)["already_complete"], out
         lakes[name] = tables(target)
+        folders[name] = target
     target = os.path.join(scratch, "victoria-export")
     run(args.forewarn, "ingest", "victoria", "--url", f"http://127.0.0.1:{victoria}", *span, "--lake", target, "--json")
     lakes["VictoriaMetrics export"] = tables(target)
+    folders["VictoriaMetrics export"] = target
+    name = "remote read, chunks"
+    known = tables(folders[name], "known_at")
+    folders["Parquet"] = parquet_lake(args.forewarn, lakes[name], known, os.path.join(scratch, "parquet"))
+    lakes["Parquet"] = tables(folders["Parquet"])
+    same("Parquet, all of it", lakes["Parquet"], lakes[name])
+    same("Parquet, when it was known", tables(folders["Parquet"], "known_at"), known)
+
+    # Merging the files of the day changes nothing.
+    for name, folder in folders.items():
+        run(args.forewarn, "lake", "compact", folder, "--today", "--json")
+        same(f"{name}, compacted", tables(folder), lakes[name])
 
     nodes = {name: {k: v for k, v in within(of, first, end_ms).items() if k[0] == "node"} for name, of in lakes.items()}
     truth = nodes.pop("remote read, chunks")
@@ -244,8 +346,23 @@ remote_write:
             of, want = drop(of), drop(truth)
         same(name, of, want)
 
-    otlp = {t: b for key, of in lakes["remote write"].items() if key[0] == "pod" for t, b in of.items()}
-    assert len(otlp) == points, f"{points} points were sent over OTLP, {len(otlp)} are in the lake"
+    # Tiles are written of closed days, so all of it is moved three days back.
+    back = 3 * 86_400_000
+    want = None
+    for name in ["remote read, chunks", "remote read, samples", "remote write", "Parquet"]:
+        of = truth if name == "remote read, chunks" else nodes[name]
+        target = os.path.join(scratch, "tiles-of-" + name.replace(", ", "-").replace(" ", "-"))
+        parquet_lake(args.forewarn, of, tables(folders[name], "known_at"), target, back)
+        report = json.loads(run(args.forewarn, "lake", "compact", target, "--json"))
+        got = tiles(target)
+        assert report["tiles"] == sum(map(len, got.values())) and len(got) > 10, report
+        want = want or got
+        same(f"tiles of {name}", got, want, "tiles")
+
+    # A counter's start is a row of its own that nobody sent; it holds 0, as nothing that was sent does.
+    pods = [of for (kind, *_), of in lakes["remote write"].items() if kind == "pod"]
+    found = sum(1 for of in pods for value in of.values() if value != 0)
+    assert found == points, f"{points} points were sent over OTLP, {found} are in the lake"
     print(f"OpenTelemetry SDK: {points} points sent, {points} in the lake")
     print("ok")
 
