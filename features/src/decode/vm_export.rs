@@ -5,6 +5,7 @@
 //! the words `"Infinity"` and `"-Infinity"`. A `null` is a NaN, and the only NaN that VictoriaMetrics stores is the stale
 //! mark, so that is what it becomes; the word `"NaN"`, which other writers use, is a NaN without a meaning.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
@@ -29,7 +30,7 @@ struct Line {
 /// When it is no such object, or has more values than timestamps or fewer. What is wrong with the labels is said by the
 /// series.
 pub fn line(text: &str, sink: &mut dyn SeriesSink) -> Result<u64, DecodeError> {
-    let line: Line = serde_json::from_str(text).map_err(|error| DecodeError {
+    let line: Line = serde_json::from_str(&without_bare_nan(text)).map_err(|error| DecodeError {
         what: WHAT,
         at: error.column(),
         problem: error.to_string(),
@@ -58,6 +59,31 @@ pub fn line(text: &str, sink: &mut dyn SeriesSink) -> Result<u64, DecodeError> {
         },
     );
     Ok(decoded.points)
+}
+
+/// The line with bare `NaN`, which is no JSON, as `null`: with `reduce_mem_usage` VictoriaMetrics 1.79 writes stale marks
+/// so. Strings are left as they are.
+fn without_bare_nan(text: &str) -> Cow<'_, str> {
+    if !text.contains("NaN") {
+        return Cow::Borrowed(text);
+    }
+    let mut plain = String::with_capacity(text.len());
+    let (mut inside, mut escaped, mut from) = (false, false, 0);
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if inside => escaped = true,
+            b'"' => inside = !inside,
+            b'N' if !inside && at >= from && text[at..].starts_with("NaN") => {
+                plain.push_str(&text[from..at]);
+                plain.push_str("null");
+                from = at + "NaN".len();
+            }
+            _ => {}
+        }
+    }
+    plain.push_str(&text[from..]);
+    Cow::Owned(plain)
 }
 
 /// The members of an object in their order, none lost: a name that is given twice is an error of the series.
@@ -177,6 +203,16 @@ mod tests {
         let expected =
             [0.5, f64::from_bits(STALE_NAN_BITS), 3.0, f64::INFINITY, f64::NEG_INFINITY, 1e300].map(f64::to_bits);
         assert_eq!(bits, (1..=6).zip(expected).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_bare_nan_is_a_stale_mark_and_one_in_a_string_is_text() {
+        let text = r#"{"metric":{"__name__":"up","a":"NaN\"NaN","NaN":"b"},"values":[1,NaN,NaN],"timestamps":[1,2,3]}"#;
+        let collector = read(text);
+        let [series] = collector.series.as_slice() else { panic!("{collector:?}") };
+        assert_eq!(series.labels.to_string(), "up{NaN=\"b\",a=\"NaN\\\"NaN\"}");
+        let bits: Vec<u64> = series.points.iter().map(|point| point.value.to_bits()).collect();
+        assert_eq!(bits, [1.0_f64.to_bits(), STALE_NAN_BITS, STALE_NAN_BITS]);
     }
 
     #[test]
