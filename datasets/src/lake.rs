@@ -42,7 +42,7 @@ pub use commit::{LakeFile, Removed, Snapshot, Table};
 pub use compact::{CompactOptions, CompactReport, PruneReport, compact, prune};
 pub use event_file::{StoredEvent, event_schema, replace_events};
 pub use part::sample_schema;
-pub use reader::{Lake, LakeStatus};
+pub use reader::{DayStatus, Lake, LakeStatus};
 pub use scan::{Run, Scan};
 pub use tables::{EntityRow, LakeTables, SeriesRow, series_schema};
 pub use tile_file::tile_schema;

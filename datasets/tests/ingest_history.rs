@@ -209,7 +209,7 @@ async fn read(State(server): State<Arc<Server>>, headers: HeaderMap, body: Bytes
         if mood == Mood::Corrupt {
             *stream.last_mut().unwrap() ^= 1;
         }
-        return streamed("application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse", stream, mood);
+        return streamed("application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse", &stream, mood);
     }
     let mut result = Vec::new();
     for (labels, points) in server.series(&pattern) {
@@ -249,7 +249,7 @@ async fn export(State(server): State<Arc<Server>>, RawQuery(query): RawQuery) ->
             text += &format!("{line}\n");
         }
     }
-    streamed("application/stream+json", text.into_bytes(), mood)
+    streamed("application/stream+json", text.as_bytes(), mood)
 }
 
 async fn names(State(server): State<Arc<Server>>, headers: HeaderMap) -> Response {
@@ -263,7 +263,7 @@ async fn names(State(server): State<Arc<Server>>, headers: HeaderMap) -> Respons
 }
 
 /// Sent in pieces that respect no boundary; a torn one ends in an error.
-fn streamed(content_type: &str, bytes: Vec<u8>, mood: Mood) -> Response {
+fn streamed(content_type: &str, bytes: &[u8], mood: Mood) -> Response {
     let torn = matches!(mood, Mood::Torn | Mood::Restarts);
     let whole = if torn { bytes.len() / 2 } else { bytes.len() };
     let mut pieces: Vec<Result<Vec<u8>, std::io::Error>> =
@@ -360,7 +360,7 @@ struct Bits {
 impl Bits {
     fn push(&mut self, value: u64, count: u32) {
         for at in (0..count).rev() {
-            if self.used % 8 == 0 {
+            if self.used.is_multiple_of(8) {
                 self.bytes.push(0);
             }
             let bit = u8::from(value >> at & 1 == 1);

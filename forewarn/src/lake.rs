@@ -100,8 +100,9 @@ fn print_status(name: &str, status: &LakeStatus) {
     );
     for (kind, entities) in &status.entities {
         println!("  {kind}: {entities} entities");
-        for (day, (files, rows, bytes, pruned)) in status.days.get(kind).into_iter().flatten() {
-            println!("    {day}  {files} files, {rows} rows, {bytes} bytes{}", if *pruned { ", pruned" } else { "" });
+        for (date, day) in status.days.get(kind).into_iter().flatten() {
+            let pruned = if day.pruned { ", pruned" } else { "" };
+            println!("    {date}  {} files, {} rows, {} bytes{pruned}", day.files, day.rows, day.bytes);
         }
     }
     for (import, progress) in &status.imports {

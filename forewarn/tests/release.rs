@@ -102,3 +102,43 @@ fn walk(dir: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+fn copied(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        if path.is_dir() {
+            copied(&path, &to.join(name));
+        } else {
+            std::fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+}
+
+/// Written by this release, for those that follow: half an hour of one container and one node, of which the container
+/// was killed once for want of memory.
+#[test]
+fn a_lake_of_format_1_opens_goes_on_and_says_what_it_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let lake = folder.path().join("lake");
+    copied(&Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/lake-format-1"), &lake);
+    forewarn(&["lake", "migrate", text(&lake)]);
+    forewarn(&["lake", "verify", text(&lake)]);
+    let json = |arguments: &[&str]| -> serde_json::Value { serde_json::from_str(&forewarn(arguments)).unwrap() };
+    assert_eq!(json(&["lake", "status", text(&lake), "--json"])["rows"], 259);
+    let ask = |query: &str| forewarn(&["sql", "--lake", text(&lake), "--format", "csv", query]);
+    let events = ask("select cause, t_high - t_low from events");
+    assert!(events.lines().nth(1).is_some_and(|line| line.starts_with("container_oom,")), "{events}");
+    assert_eq!(ask("select count(*) from tiles").lines().nth(1), Some("26"));
+
+    // It takes new samples, told by the same series.
+    let more = folder.path().join("more.prom");
+    std::fs::write(&more, "node_boot_time_seconds{instance=\"worker-1:9100\"} 1794000000 1794901800000\n").unwrap();
+    let imported = json(&["ingest", "files", "--format", "exposition", "--lake", text(&lake), text(&more), "--json"]);
+    assert_eq!(imported["rows"], 1, "{imported}");
+    let compacted = json(&["lake", "compact", text(&lake), "--json"]);
+    assert_eq!(compacted["events"]["container"], 1, "{compacted}");
+    let status = json(&["lake", "status", text(&lake), "--json"]);
+    assert_eq!((&status["rows"], &status["series"]), (&260.into(), &5.into()), "{status}");
+    forewarn(&["lake", "verify", text(&lake)]);
+}

@@ -199,7 +199,7 @@ fn sample(events: Vec<EventSample>, audit: Audit) -> Vec<EventSample> {
             (hasher.finalize().into(), event)
         })
         .collect();
-    drawn.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    drawn.sort_unstable_by_key(|(digest, _)| *digest);
     drawn.truncate(audit.events);
     drawn.into_iter().map(|(_, event)| event).collect()
 }

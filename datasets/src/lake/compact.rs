@@ -287,18 +287,20 @@ fn compact_day(
         }
     }
     let before: u64 = chosen.iter().map(|file| file.rows).sum();
-    let parts = parts.finish()?;
+    let mut parts = parts.finish()?;
+    let merged = parts.len() as u64;
     let tile_file = tile_writer.map(TileWriter::finish).transpose()?.flatten();
+    parts.extend(tile_file);
     let mut replaced: Vec<&str> = Vec::new();
     if merge {
         replaced.extend(chosen.iter().map(|file| file.path.as_str()));
     }
     replaced.extend(old.iter().map(|file| file.path.as_str()));
     let settled: &[&LakeFile] = if merge || old_tiles.is_none() { &[] } else { chosen };
-    swap(day.disk, lake, &replaced, settled, parts.iter().chain(&tile_file), options.now)?;
+    swap(day.disk, lake, &replaced, settled, &parts, options.now)?;
     report.rows += rows;
     if merge {
-        report.merged = (report.merged.0 + chosen.len() as u64, report.merged.1 + parts.len() as u64);
+        report.merged = (report.merged.0 + chosen.len() as u64, report.merged.1 + merged);
         report.duplicates += before - rows;
     }
     Ok(())
@@ -359,7 +361,7 @@ pub(super) fn prune_on(
         }
         let parts = parts.finish()?;
         let replaced: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        swap(disk, lake, &replaced, &[], parts.iter(), options.now)?;
+        swap(disk, lake, &replaced, &[], &parts, options.now)?;
         let sum = |of: fn(&LakeFile) -> u64| files.iter().map(of).sum::<u64>();
         report.days += 1;
         report.rows.0 += sum(|file| file.rows);
@@ -372,12 +374,12 @@ pub(super) fn prune_on(
 }
 
 /// Commits new files in place of others, and marks those that are as a compaction leaves them.
-fn swap<'a>(
+fn swap(
     disk: &Disk,
     lake: &Path,
     replaced: &[&str],
     settled: &[&LakeFile],
-    added: impl Iterator<Item = &'a LakeFile> + Clone,
+    added: &[LakeFile],
     now: i64,
 ) -> Result<()> {
     let committed = Snapshot::commit_on(disk, lake, |next| {
@@ -393,7 +395,7 @@ fn swap<'a>(
         for file in next.files.iter_mut().filter(|file| settled.iter().any(|other| other.path == file.path)) {
             file.settled = true;
         }
-        next.files.extend(added.clone().cloned());
+        next.files.extend_from_slice(added);
         Ok(())
     })?;
     committed.durable

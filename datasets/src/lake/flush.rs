@@ -69,6 +69,12 @@ pub(super) struct Job<'a> {
     pub(super) note: &'a dyn Fn(&mut Snapshot),
 }
 
+/// A flush that failed before others could see it, and its rows.
+pub(super) struct NotStored {
+    pub(super) error: DatasetError,
+    pub(super) rows: Vec<Buffered>,
+}
+
 impl Flusher {
     pub(super) fn new(snapshot: &Snapshot, tables: &LakeTables) -> Self {
         let mut flusher =
@@ -99,7 +105,7 @@ impl Flusher {
     }
 
     /// Writes and commits. Where that fails before others can see the commit, the rows come back.
-    pub(super) fn store(&mut self, job: Job<'_>) -> std::result::Result<Committed, (DatasetError, Vec<Buffered>)> {
+    pub(super) fn store(&mut self, job: Job<'_>) -> std::result::Result<Committed, Box<NotStored>> {
         let Job { disk, lake, rows, series, name, note } = job;
         let mut batch = Sorted::of(rows, &self.places);
         for (_, run) in &mut batch.runs {
@@ -132,7 +138,7 @@ impl Flusher {
                 for file in &files {
                     let _ = disk.remove(&lake.join(&file.path));
                 }
-                Err((error, batch.into_rows()))
+                Err(Box::new(NotStored { error, rows: batch.into_rows() }))
             }
         }
     }

@@ -48,6 +48,9 @@ impl Footers {
     }
 }
 
+/// First row, entities and metrics of a page.
+type PageBounds = (usize, (i32, i32), (u16, u16));
+
 /// Rows of a part that may be skipped: asked of a page or row group with its smallest and largest entity and metric.
 pub(super) type Wanted<'a> = &'a dyn Fn((i32, i32), (u16, u16)) -> bool;
 
@@ -129,7 +132,7 @@ impl PartReader {
     }
 
     /// First row, entities and metrics of each page of a row group, where the file says so.
-    fn page_bounds(&self, group: usize) -> Option<Vec<(usize, (i32, i32), (u16, u16))>> {
+    fn page_bounds(&self, group: usize) -> Option<Vec<PageBounds>> {
         let metadata = self.metadata.metadata();
         let columns = metadata.column_index()?.get(group)?;
         let locations = metadata.offset_index()?.get(group)?.first()?.page_locations();

@@ -26,13 +26,26 @@ pub struct Lake {
     _reading: Option<Arc<File>>,
 }
 
+/// The samples of one kind and day.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct DayStatus {
+    /// Files.
+    pub files: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes.
+    pub bytes: u64,
+    /// Whether raw samples are pruned to what events need.
+    pub pruned: bool,
+}
+
 /// What a lake holds, for people.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LakeStatus {
     /// Number of the newest commit.
     pub commit: u64,
-    /// Files of samples, by kind and day: files, rows, bytes, whether pruned.
-    pub days: BTreeMap<String, BTreeMap<String, (u64, u64, u64, bool)>>,
+    /// Files of samples, by kind and day.
+    pub days: BTreeMap<String, BTreeMap<String, DayStatus>>,
     /// Entities by kind.
     pub entities: BTreeMap<String, u64>,
     /// Series.
@@ -192,7 +205,10 @@ impl Lake {
         };
         for file in self.snapshot.table(Table::Samples) {
             let day = status.days.entry(file.kind.clone()).or_default().entry(file.date.clone()).or_default();
-            *day = (day.0 + 1, day.1 + file.rows, day.2 + file.bytes, day.3 || file.pruned);
+            day.files += 1;
+            day.rows += file.rows;
+            day.bytes += file.bytes;
+            day.pruned |= file.pruned;
             status.rows += file.rows;
             let (low, high) = status.times.unwrap_or(file.times);
             status.times = Some((low.min(file.times.0), high.max(file.times.1)));

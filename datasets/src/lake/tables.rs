@@ -162,7 +162,9 @@ impl LakeTables {
             let path = lake.join(&entry.path);
             let file = File::open(&path).map_err(DatasetError::io(&path, "open the series"))?;
             let named = DatasetError::parquet(&path);
-            let reader = ParquetRecordBatchReaderBuilder::try_new(file).and_then(|b| b.build()).map_err(&named)?;
+            let reader = ParquetRecordBatchReaderBuilder::try_new(file)
+                .and_then(ParquetRecordBatchReaderBuilder::build)
+                .map_err(&named)?;
             for batch in reader {
                 let batch =
                     batch.map_err(|error| DatasetError::Parquet { path: path.clone(), reason: error.to_string() })?;
@@ -317,7 +319,7 @@ pub(super) fn check_metrics(lake: &Path, snapshot: &Snapshot, catalogue: &Catalo
         let path = lake.join(&entry.path);
         let file = File::open(&path).map_err(DatasetError::io(&path, "open the metrics"))?;
         let reader = ParquetRecordBatchReaderBuilder::try_new(file)
-            .and_then(|builder| builder.build())
+            .and_then(ParquetRecordBatchReaderBuilder::build)
             .map_err(DatasetError::parquet(&path))?;
         for batch in reader {
             let batch =

@@ -13,7 +13,7 @@ use hashbrown::HashSet;
 
 use super::commit::{self, Removed, Snapshot, Table};
 use super::disk::Disk;
-use super::flush::{Buffered, Flusher, Job};
+use super::flush::{Buffered, Flusher, Job, NotStored};
 use super::log::{self, Segment};
 use super::records::{self, Record};
 use super::tables::{self, LakeTables};
@@ -323,7 +323,7 @@ impl LakeWriter {
         let name = format!("part-import-{:020}", Snapshot::latest(&self.lake)?.number);
         let note = |next: &mut Snapshot| drop(next.imports.insert(import.to_owned(), progress.to_owned()));
         let job = Job { disk: &self.disk, lake: &self.lake, rows, series, name: &name, note: &note };
-        flusher.store(job).map_err(|(error, _)| error)?.durable
+        flusher.store(job).map_err(|failed| failed.error)?.durable
     }
 
     /// Turns every row so far into Parquet and commits; rows that arrive meanwhile wait for the next flush.
@@ -371,7 +371,8 @@ impl LakeWriter {
                 committed.durable?;
                 log::remove(&self.disk, &self.lake, consumed)
             }
-            Err((error, rows)) => {
+            Err(failed) => {
+                let NotStored { error, rows } = *failed;
                 // The log still holds them; the next flush tries again together with what came since.
                 let mut inner = self.lock();
                 let newer = std::mem::replace(&mut inner.rows, rows);
