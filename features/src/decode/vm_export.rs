@@ -46,7 +46,8 @@ pub fn line(text: &str, sink: &mut dyn SeriesSink) -> Result<u64, DecodeError> {
     let points: Vec<Point> = timestamps.iter().zip(&values).map(|(&time, &value)| Point { time, value }).collect();
     pairs.sort_unstable();
     let pairs: Vec<(&str, &str)> = pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let identity = pairs_identity(pairs.iter().copied(), &mut Vec::new());
+    // An empty label is one that is not there.
+    let identity = pairs_identity(pairs.iter().copied().filter(|(_, value)| !value.is_empty()), &mut Vec::new());
     let mut decoded = Decoded::default();
     decoded.hand(
         sink,
