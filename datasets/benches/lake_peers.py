@@ -54,9 +54,8 @@ def files(lake):
 def names(series, metrics):
     return (
         pl.read_parquet(series, hive_partitioning=False)
-        .join(pl.read_parquet(metrics, hive_partitioning=False).select("metric", "id", "kind"), on="metric",
-              suffix="_of_metric")
-        .select("series_id", "entity_id", "id", pl.col("kind_of_metric").alias("metric_kind"))
+        .join(pl.read_parquet(metrics, hive_partitioning=False).select("metric", "id", "metric_kind"), on="metric")
+        .select("series_id", "entity_id", "id", "metric_kind")
     )  # fmt: skip
 
 

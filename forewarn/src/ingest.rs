@@ -85,6 +85,9 @@ async fn bind_some(address: Option<SocketAddr>) -> anyhow::Result<Option<TcpList
     }
 }
 
+/// Rows of a lake up to which its failures are told with every compaction.
+const OFTEN: u64 = 200_000_000;
+
 /// Merges files from time to time: those of closed days, and those of today once there are many.
 async fn keep_compact(lake: std::path::PathBuf, every: i64) {
     let mut clock = tokio::time::interval(Duration::from_millis(u64::try_from(every).unwrap_or(3_600_000)));
@@ -94,8 +97,13 @@ async fn keep_compact(lake: std::path::PathBuf, every: i64) {
         let lake = lake.clone();
         let done = tokio::task::spawn_blocking(move || {
             let options = CompactOptions { open_days: true, fewest_files: 16, ..CompactOptions::at(now()) };
-            datasets::lake::compact(&lake, &options, &datasets::Silent)?;
-            datasets::lake_source::refresh_events(&lake, now())
+            let report = datasets::lake::compact(&lake, &options, &datasets::Silent)?;
+            // Failures are told anew from the whole history: of a large lake once a day has closed, not all the time.
+            let rows = datasets::Lake::open(&lake)?.status()?.rows;
+            if report.tiles > 0 || rows < OFTEN {
+                datasets::lake_source::refresh_events(&lake, now())?;
+            }
+            datasets::Result::Ok(())
         });
         if let Ok(Err(error)) = done.await {
             tracing::warn!(%error, "compaction failed; it will be tried again");

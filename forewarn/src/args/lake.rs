@@ -278,7 +278,7 @@ pub(crate) enum SqlFormat {
 #[cfg(feature = "sql")]
 #[derive(Debug, ClapArgs)]
 pub(crate) struct SqlArgs {
-    /// The query. Tables of a lake: samples, samples_named, entities, series, metrics, tiles, events; of a data set: rows, dataset_events.
+    /// The query. Tables of a lake: samples, samples_named, entities, incarnations, relations, series, metrics, tiles, events; of a data set: rows, labels, dataset_events.
     pub(crate) query: String,
     /// The lake.
     #[arg(long, value_name = "DIR")]
