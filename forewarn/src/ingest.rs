@@ -103,7 +103,7 @@ async fn keep_compact(lake: std::path::PathBuf, every: i64) {
             if report.tiles > 0 || rows < OFTEN {
                 datasets::lake_source::refresh_events(&lake, now())?;
             }
-            datasets::Result::Ok(())
+            Ok::<(), datasets::DatasetError>(())
         });
         if let Ok(Err(error)) = done.await {
             tracing::warn!(%error, "compaction failed; it will be tried again");
