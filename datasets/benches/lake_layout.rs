@@ -1,6 +1,6 @@
 //! Which encoding for which column of a sample file: bytes per row and rows decoded per second on one core.
 //!
-//! `cargo bench --workspace --bench lake_layout -- [rows]` prints the tables of `docs/benchmarks.md`. The rows are a
+//! `cargo bench --workspace --bench lake_layout -- [rows]` prints which encoding costs what. The rows are a
 //! day of scrapes every 15 s: jittered times, times of arrival shared by a request, and values of five kinds (bytes
 //! in pages, seconds of CPU, counts that rarely move, states, ratios).
 

@@ -101,7 +101,7 @@ fn build(source: &mut dyn Source, out: &Path, bar: &Bar) -> anyhow::Result<()> {
 fn print_built(out: &Path, built: &datasets::Built) {
     let counts = &built.manifest.counts;
     println!(
-        "{}: {} rows of {} entities, {} failures ({})",
+        "{}: {} rows of {} lives, {} failures ({})",
         out.display(),
         counts.rows,
         counts.entities,

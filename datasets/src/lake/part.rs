@@ -1,6 +1,6 @@
 //! Sample files being written: rows in the lake's order, a layout chosen by measurement.
 //!
-//! `docs/benchmarks.md` holds the table the choices below were made from.
+//! `cargo bench --workspace --bench lake_layout` prints the table the choices below are made from.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
