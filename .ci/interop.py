@@ -35,7 +35,8 @@ def sums_arrow(table):
     for name in table.column_names:
         column = table[name]
         if pa.types.is_timestamp(column.type):
-            column = column.cast(pa.int64())
+            # duckdb counts in microseconds.
+            column = column.cast(pa.timestamp("ms", column.type.tz)).cast(pa.int64())
         if pa.types.is_floating(column.type):
             column = pc.drop_null(pc.if_else(pc.is_finite(column), column.cast(pa.float64()), None))
             sums[name] = math.fsum(column.to_pylist())
@@ -62,7 +63,7 @@ def main():
             polars = pl.read_parquet(path, hive_partitioning=False)
             seen = {"pyarrow": sums_arrow(arrow), "polars": sums_polars(polars), "duckdb": sums_duckdb(path)}
             counts = {"pyarrow": arrow.num_rows, "polars": polars.height,
-                      "duckdb": duckdb.sql(f"select count(*) from read_parquet('{path}')").fetchone()[0]}  # fmt: skip
+                      "duckdb": duckdb.sql(f"select count(*) from read_parquet('{path}')").fetchall()[0][0]}  # fmt: skip
             if set(counts.values()) != {rows}:
                 sys.exit(f"{path}: {rows} rows by its manifest, read as {counts}")
             if list(arrow.column_names) != list(polars.columns):
