@@ -162,10 +162,7 @@ impl Dataset {
         if let Some(expected) = expected {
             check_schema(path, expected, reader_schema(&reader).as_ref(), &metadata)?;
         }
-        let path = path.to_owned();
-        Ok(reader.map(move |batch| {
-            batch.map_err(|error| DatasetError::Parquet { path: path.clone(), reason: error.to_string() })
-        }))
+        Ok(parquet_file::named(path, reader))
     }
 }
 

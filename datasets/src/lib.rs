@@ -10,6 +10,7 @@ pub mod card;
 pub mod croissant;
 pub mod dataset;
 pub mod error;
+mod file_lock;
 #[cfg(feature = "ingest")]
 pub mod ingest;
 pub mod lake;

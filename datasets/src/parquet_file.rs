@@ -159,6 +159,22 @@ pub(crate) fn open(path: &Path) -> Result<(ParquetRecordBatchReader, Vec<KeyValu
     Ok((builder.build().map_err(&named)?, pairs, rows))
 }
 
+/// The batches of a file, each error with its name.
+pub(crate) fn batches(path: &Path) -> Result<impl Iterator<Item = Result<RecordBatch>>> {
+    Ok(named(path, open(path)?.0))
+}
+
+/// Names the file in the errors of its batches.
+pub(crate) fn named(
+    path: &Path,
+    batches: ParquetRecordBatchReader,
+) -> impl Iterator<Item = Result<RecordBatch>> + use<> {
+    let path = path.to_owned();
+    batches.map(move |batch| {
+        batch.map_err(|error| DatasetError::Parquet { path: path.clone(), reason: error.to_string() })
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;

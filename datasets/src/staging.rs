@@ -1,12 +1,13 @@
 //! A data set appears whole or not at all: it is built beside its place and moved there in one step.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{DatasetError, Result};
+use crate::file_lock::try_lock;
 use crate::manifest::FileEntry;
 
 /// A folder under construction. Dropped before [`Staging::publish`], it removes itself.
@@ -31,7 +32,7 @@ impl Staging {
         let path = parent.join(format!("{prefix}{}", std::process::id()));
         let lock_path = lock_path(&path);
         // The lock comes before the folder, so that no other run can take a new folder for a dead one.
-        let Some(lock) = try_lock(&lock_path)? else { return Err(DatasetError::Busy { path }) };
+        let lock = try_lock(&lock_path)?.ok_or_else(|| DatasetError::Busy { path: path.clone() })?;
         let staging = Self { path, lock_path, _lock: lock, published: false };
         // A dead run may have had the number of this one.
         let mut taken = staging.path.is_dir() && wanted(&staging.path);
@@ -106,21 +107,6 @@ fn lock_path(staging: &Path) -> PathBuf {
     let mut name = staging.as_os_str().to_owned();
     name.push(".lock");
     PathBuf::from(name)
-}
-
-/// The lock, or `None` while a living run holds it.
-fn try_lock(path: &Path) -> Result<Option<File>> {
-    let file = File::options()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .open(path)
-        .map_err(DatasetError::io(path, "create the lock file"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Ok(None),
-        Err(TryLockError::Error(error)) => Err(DatasetError::io(path, "lock the file")(error)),
-    }
 }
 
 /// Every folder that a dead run left, its lock held meanwhile and removed afterwards.

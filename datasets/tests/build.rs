@@ -282,22 +282,27 @@ fn child_that_hangs() {
     }
 }
 
-#[test]
-fn a_killed_build_leaves_nothing_that_matters() {
-    let folder = tempfile::tempdir().unwrap();
+/// Runs an ignored test of this file in a process of its own and kills it once it says where it is.
+fn killed_where_it_hangs(test: &str, folder: &Path) {
     let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child_that_hangs", "--ignored"])
-        .env("FOREWARN_TEST_FOLDER", folder.path())
+        .args(["--exact", test, "--ignored"])
+        .env("FOREWARN_TEST_FOLDER", folder)
         .stdout(std::process::Stdio::null())
         .spawn()
         .unwrap();
     let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-    while !folder.path().join("reached").exists() && std::time::Instant::now() < deadline {
+    while !folder.join("reached").exists() && std::time::Instant::now() < deadline {
         std::thread::sleep(std::time::Duration::from_millis(5));
     }
-    assert!(refusal(&toy(), &folder.path().join("reached")).contains("no folder"));
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_killed_build_leaves_nothing_that_matters() {
+    let folder = tempfile::tempdir().unwrap();
+    killed_where_it_hangs("child_that_hangs", folder.path());
+    assert!(refusal(&toy(), &folder.path().join("reached")).contains("no folder"));
     assert!(names(folder.path()).iter().any(|name| name.starts_with(".set.staging-")), "it was killed half-way");
     assert!(!folder.path().join("set").exists(), "nothing half-written is at its place");
 
@@ -366,18 +371,7 @@ fn a_killed_build_goes_on_behind_its_last_unit() {
     build(&mut units(None), &whole, &Silent).unwrap();
     for damaged in [false, true] {
         let folder = tempfile::tempdir().unwrap();
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "child_that_hangs_in_a_unit", "--ignored"])
-            .env("FOREWARN_TEST_FOLDER", folder.path())
-            .stdout(std::process::Stdio::null())
-            .spawn()
-            .unwrap();
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-        while !folder.path().join("reached").exists() && std::time::Instant::now() < deadline {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-        }
-        child.kill().unwrap();
-        child.wait().unwrap();
+        killed_where_it_hangs("child_that_hangs_in_a_unit", folder.path());
         let staging = names(folder.path()).into_iter().find(|name| name.starts_with(".set.staging-")).unwrap();
         if damaged {
             fs::write(folder.path().join(staging).join("units/00001.parquet"), "half").unwrap();

@@ -451,8 +451,8 @@ async fn damage_on_the_way_is_noticed_and_asked_for_again() {
     assert_eq!(server.requests.load(Ordering::SeqCst), 13);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_run_that_died_goes_on_where_it_stopped() {
+/// A server whose answers break off from the sixth on, while the switch is set.
+async fn dying_server() -> (Arc<Server>, Arc<AtomicBool>) {
     let dead = Arc::new(AtomicBool::new(true));
     let switch = dead.clone();
     let server = Server::start(move |request| match request {
@@ -460,6 +460,12 @@ async fn a_run_that_died_goes_on_where_it_stopped() {
         _ => Mood::Good,
     })
     .await;
+    (server, dead)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_died_goes_on_where_it_stopped() {
+    let (server, dead) = dying_server().await;
     let folder = tempfile::tempdir().unwrap();
     let error = backfill(&server, Mode::Streamed, folder.path(), &options()).await.unwrap_err().to_string();
     assert!(error.starts_with(&server.endpoint().name()) && error.contains("broke off"), "{error}");
@@ -482,13 +488,7 @@ async fn a_run_that_died_goes_on_where_it_stopped() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_words_later_go_on_where_the_last_run_stopped() {
-    let dead = Arc::new(AtomicBool::new(true));
-    let switch = dead.clone();
-    let server = Server::start(move |request| match request {
-        5.. if switch.load(Ordering::SeqCst) => Mood::Torn,
-        _ => Mood::Good,
-    })
-    .await;
+    let (server, dead) = dying_server().await;
     let folder = tempfile::tempdir().unwrap();
     let later = |by: i64| Period { from: Moment::ago("30d", FROM + by), until: Moment::ago("0s", UNTIL + by) };
     let run = |by: i64| {

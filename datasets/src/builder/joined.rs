@@ -37,10 +37,8 @@ impl<'a> Parts<'a> {
         path: &Path,
         change: &mut dyn FnMut(RecordBatch) -> Result<RecordBatch>,
     ) -> Result<()> {
-        let (batches, ..) = parquet_file::open(path)?;
-        for batch in batches {
-            let batch = batch.map_err(|error| DatasetError::config(path.display().to_string(), error.to_string()))?;
-            self.waiting.push(change(batch)?);
+        for batch in parquet_file::batches(path)? {
+            self.waiting.push(change(batch?)?);
             while self.waiting.iter().map(RecordBatch::num_rows).sum::<usize>() >= ROW_GROUP {
                 self.write_group()?;
             }

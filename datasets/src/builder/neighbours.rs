@@ -70,12 +70,12 @@ impl SecondPass {
     }
 
     /// Nodes of the rows from `row` on.
-    pub(super) fn stretches(&self, row: usize) -> Vec<Stretch> {
-        self.stretches_of(&self.nodes[row..])
+    pub(super) fn stretches_from(&self, row: usize) -> Vec<Stretch> {
+        self.stretches(&self.nodes[row..])
     }
 
     /// Nodes by their numbers.
-    pub(super) fn stretches_of(&self, nodes: &[u32]) -> Vec<Stretch> {
+    pub(super) fn stretches(&self, nodes: &[u32]) -> Vec<Stretch> {
         let same = nodes.chunk_by(|a, b| a == b);
         same.map(|nodes| {
             let node = name(&self.names, nodes[0]).map(str::to_owned);
@@ -98,11 +98,8 @@ impl SecondPass {
                 numbers.extend((0..stretch.rows).map(|_| number));
             }
             let mut from = 0;
-            let (batches, ..) = parquet_file::open(path)?;
-            for batch in batches {
-                let batch =
-                    batch.map_err(|error| DatasetError::config(path.display().to_string(), error.to_string()))?;
-                let rows = schema::from_record_batch(&plan.spec, &plan.causes, &batch)
+            for batch in parquet_file::batches(path)? {
+                let rows = schema::from_record_batch(&plan.spec, &plan.causes, &batch?)
                     .map_err(DatasetError::feature(&plan.name))?;
                 let until = (from + rows.rows()).min(numbers.len());
                 self.collect(plan, &rows.features, &rows.groups, &numbers[from..until])?;
@@ -116,7 +113,7 @@ impl SecondPass {
         Ok(())
     }
 
-    /// Adds the rows of the first pass from `row` on.
+    /// Adds the next rows of the data set, whose nodes were noted.
     pub(super) fn collect_rows(&mut self, plan: &BuildPlan, rows: &FeatureBatch, groups: &[String]) -> Result<()> {
         let nodes = self.nodes[self.collected..self.collected + rows.rows()].to_vec();
         self.collected += rows.rows();

@@ -266,7 +266,7 @@ impl<'a> RowWriter<'a> {
             of: self.units,
             rows: rows.clone(),
             events: events.clone(),
-            nodes: self.second.as_ref().map_or_else(Vec::new, |second| second.stretches(first)),
+            nodes: self.second.as_ref().map_or_else(Vec::new, |second| second.stretches_from(first)),
             tally: self.tally.clone(),
             entities: self.entities,
         };
@@ -369,7 +369,7 @@ impl Beside {
 
     fn finish(mut self, plan: &BuildPlan, second: &mut SecondPass, path: &str) -> Result<(FileEntry, Vec<Stretch>)> {
         self.flush(plan, second)?;
-        Ok((self.sink.close(path)?, second.stretches_of(&self.written)))
+        Ok((self.sink.close(path)?, second.stretches(&self.written)))
     }
 }
 

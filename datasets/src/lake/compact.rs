@@ -23,6 +23,7 @@ use super::tables::{LakeTables, Rank};
 use super::tile_file::{self, TileWriter};
 use super::{DAY, LAKE_LAG, LAKE_TILE, check, date_of};
 use crate::error::{DatasetError, Result};
+use crate::file_lock;
 use crate::progress::Progress;
 
 /// Late rows of a closed day are merged at once when they are more than one in so many.
@@ -454,18 +455,7 @@ fn remove_orphans(disk: &Disk, lake: &Path, snapshot: &Snapshot) -> Result<()> {
 
 fn lock(lake: &Path) -> Result<File> {
     check(lake)?;
-    let path = lake.join("compact.lock");
-    let file = File::options()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .open(&path)
-        .map_err(DatasetError::io(&path, "create the lock file"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(DatasetError::Busy { path }),
-        Err(std::fs::TryLockError::Error(error)) => Err(DatasetError::io(&path, "lock the file")(error)),
-    }
+    file_lock::lock(&lake.join("compact.lock"))
 }
 
 /// Sample files by kind and day.

@@ -14,6 +14,7 @@ use super::scan::{Run, Scan, scan_parts};
 use super::tables::{self, LakeTables, Rank};
 use super::{DAY, READERS, check, log, tile_file};
 use crate::error::{DatasetError, Result};
+use crate::file_lock;
 
 /// A lake opened for reading; what is committed later is not seen.
 #[derive(Debug, Clone)]
@@ -74,7 +75,7 @@ impl Lake {
     pub fn open(dir: impl AsRef<Path>) -> Result<Self> {
         let dir = dir.as_ref().to_owned();
         check(&dir)?;
-        let reading = reading(&dir)?;
+        let reading = file_lock::share(&dir.join(READERS))?.map(Arc::new);
         let snapshot = Snapshot::latest(&dir)?;
         tables::check_metrics(&dir, &snapshot, &Catalogue::standard())?;
         let tables = LakeTables::read(&dir, &snapshot)?;
@@ -280,24 +281,9 @@ impl Lake {
     }
 }
 
-/// The lock that readers share. The system lets go of it however they end.
-fn reading(lake: &Path) -> Result<Option<Arc<File>>> {
-    let path = lake.join(READERS);
-    let Ok(file) = File::options().create(true).write(true).truncate(false).open(&path) else { return Ok(None) };
-    file.lock_shared().map_err(DatasetError::io(&path, "lock the file"))?;
-    Ok(Some(Arc::new(file)))
-}
-
 /// The lock that no reader holds, or `None` while one does.
 pub(super) fn nobody_reads(lake: &Path) -> Result<Option<File>> {
-    let path = lake.join(READERS);
-    let file = File::options().create(true).write(true).truncate(false).open(&path);
-    let file = file.map_err(DatasetError::io(&path, "create the lock file"))?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-        Err(std::fs::TryLockError::Error(error)) => Err(DatasetError::io(&path, "lock the file")(error)),
-    }
+    file_lock::try_lock(&lake.join(READERS))
 }
 
 /// Splits the entities of row groups `(low, high, rows)` into ranges of about `most_rows`.

@@ -4,7 +4,7 @@
 //! Memory holds at most twice [`LakeOptions::flush_rows`] rows of 32 bytes that wait, as many that are being flushed,
 //! twice over while they are sorted, and about 100 bytes per series besides its texts.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +19,7 @@ use super::records::{self, Record};
 use super::tables::{self, LakeTables};
 use super::{LOCK, create};
 use crate::error::{DatasetError, Result};
+use crate::file_lock::lock;
 
 /// Bounds of a writer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -399,20 +400,6 @@ fn buffered(row: LakeRow, known_at: i64) -> Buffered {
 fn new_series(flusher: &Flusher, inner: &Inner) -> Result<Option<arrow::array::RecordBatch>> {
     let from = flusher.written();
     (from < inner.tables.count()).then(|| inner.tables.batch(from)).transpose()
-}
-
-fn lock(path: &Path) -> Result<File> {
-    let lock = File::options()
-        .create(true)
-        .write(true)
-        .truncate(false)
-        .open(path)
-        .map_err(DatasetError::io(path, "create the lock file"))?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(DatasetError::Busy { path: path.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(DatasetError::io(path, "lock the file")(error)),
-    }
 }
 
 impl Inner {
