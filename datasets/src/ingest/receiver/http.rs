@@ -6,11 +6,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use features::decode::SeriesSink;
+use futures_util::StreamExt;
 use prost::Message;
 use tokio::net::TcpListener;
 
@@ -169,15 +170,19 @@ where
         || Answer::refusal(Ending::TooLarge, format!("the body is larger than {limit} bytes; send smaller batches"));
     let announced = text_of(headers, CONTENT_LENGTH).parse::<usize>().ok();
     if announced.is_some_and(|length| length > limit) {
+        // A sender that asked first (Expect: 100-continue) sends nothing after a refusal.
+        if !headers.contains_key(EXPECT) {
+            let _ = tokio::time::timeout(work.options().body_timeout, read_at_most(body, limit)).await;
+        }
         return too_large();
     }
     let _place = match work.admit().await {
         Ok(place) => place,
         Err(answer) => return answer,
     };
-    let body = match tokio::time::timeout(work.options().body_timeout, axum::body::to_bytes(body, limit)).await {
-        Ok(Ok(body)) => body,
-        Ok(Err(error)) if is_too_long(&error) => return too_large(),
+    let body = match tokio::time::timeout(work.options().body_timeout, read_at_most(body, limit)).await {
+        Ok(Ok(Some(body))) => body,
+        Ok(Ok(None)) => return too_large(),
         Ok(Err(error)) => return Answer::refusal(Ending::Malformed, format!("the body ended early: {error}")),
         // A slow network is not the message's fault: refused as malformed, it would be dropped for good.
         Err(_) => {
@@ -189,16 +194,26 @@ where
     work.clone().store(protocol, move |sink| decode(body, sink)).await
 }
 
-fn is_too_long(error: &axum::Error) -> bool {
-    let mut cause: Option<&dyn std::error::Error> = Some(error);
-    while let Some(error) = cause {
-        // `to_bytes` reports its limit through the error of http-body-util, which has no other mark.
-        if error.to_string().contains("length limit exceeded") {
-            return true;
+/// A body of at most `limit` bytes, or none where it is longer.
+///
+/// Of a longer body, up to four times the limit is read and thrown away: a sender whose connection closes while it
+/// still writes sees a broken pipe instead of the answer, and sends the same again for ever.
+async fn read_at_most(body: Body, limit: usize) -> Result<Option<Bytes>, axum::Error> {
+    let mut pieces = body.into_data_stream();
+    let (mut kept, mut seen) = (Vec::new(), 0_usize);
+    while let Some(piece) = pieces.next().await {
+        let piece = piece?;
+        seen = seen.saturating_add(piece.len());
+        if seen <= limit {
+            kept.extend_from_slice(&piece);
+        } else {
+            kept = Vec::new();
+            if seen > limit.saturating_mul(4) {
+                break;
+            }
         }
-        cause = error.source();
     }
-    false
+    Ok((seen <= limit).then(|| kept.into()))
 }
 
 fn unsupported(message: String) -> Answer {
