@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use crate::dataset::{explanation, missing_share};
 use crate::manifest::Manifest;
+use crate::source::SplitRule;
 
 /// `README.md` of a data set, with the header that Hugging Face reads.
 #[must_use]
@@ -39,6 +40,15 @@ fn write_card(out: &mut String, manifest: &Manifest) -> std::fmt::Result {
         writeln!(out, "| {name} | {} | {} | {} | {} |", part.rows, part.failures, part.entities, part.groups)?;
     }
     writeln!(out)?;
+    if let SplitRule::ByGroup { test_only, .. } = &manifest.split
+        && !test_only.is_empty()
+    {
+        writeln!(
+            out,
+            "Only in the test part, whatever their hash, with all groups below them: `{}`.\n",
+            test_only.join("`, `")
+        )?;
+    }
     table(out, "failure", "events", &counts.events_by_cause)?;
     table(out, "end without failure", "histories", &counts.ends_by_reason)?;
     if !counts.rows_by_censor_reason.is_empty() {

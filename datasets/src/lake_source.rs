@@ -19,8 +19,8 @@ use features::{
 
 pub use config::{CutConfig, FeatureConfig, LabelConfig, LakeBuildConfig, NoticeSource, OTHER, SplitConfig};
 use context::Context;
-pub use events::{events_of, refresh_events};
-pub use rows::{LakeRows, rows_at};
+pub use events::{events_by, events_of, refresh_events};
+pub use rows::{LakeRows, rows_at, rows_at_by};
 
 use crate::error::{DatasetError, Result};
 use crate::lake::{LAKE_LAG, LAKE_TILE, Lake, LakeTables, Run, Scan, Table};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use features::split::{Shares, Split, TimeBorders};
+use features::split::{Shares, Split, TimeBorders, is_named};
 use features::{Catalogue, EntityHistory, FeatureSpec};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -122,11 +122,20 @@ impl Cuts {
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SplitRule {
     /// By hash of the group; a group is never in two parts.
+    ///
+    /// Such a split says nothing of time: rows of one moment stand in every part, and columns about neighbours of a
+    /// training row may have been read from a group of the test part. What is judged is how well a group is foretold
+    /// that was never learned from, under the conditions learned from; for what comes later, split by time.
     ByGroup {
         /// Text hashed before the group's name; another salt is another split.
         salt: String,
         /// Shares of the groups.
         shares: Shares,
+        /// Groups that are test whatever their hash, each by its name or by a beginning of it up to a `/`: a namespace
+        /// stands for its workloads. Nothing of them is ever fitted, chosen by or calibrated on, so the test part also
+        /// shows what becomes of kinds of groups that training has not seen. The shares are those of the other groups.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        test_only: Vec<String>,
     },
     /// By the moment of the cut, with rows before each border left out.
     ByTime(TimeBorders),
@@ -137,7 +146,8 @@ impl SplitRule {
     #[must_use]
     pub fn part(&self, group: &str, as_of: i64) -> Option<Split> {
         match self {
-            Self::ByGroup { salt, shares } => Some(shares.by_group(salt, group)),
+            Self::ByGroup { test_only, .. } if is_named(group, test_only) => Some(Split::Test),
+            Self::ByGroup { salt, shares, .. } => Some(shares.by_group(salt, group)),
             Self::ByTime(borders) => borders.by_time(as_of),
         }
     }
@@ -219,10 +229,15 @@ impl BuildPlan {
                 }
             }
         }
-        if let SplitRule::ByGroup { shares, .. } = &self.split
-            && !shares.valid()
-        {
-            return refuse(format!("shares {shares:?} must leave train above 0 and not pass 100"));
+        if let SplitRule::ByGroup { shares, test_only, .. } = &self.split {
+            if !shares.valid() {
+                return refuse(format!("shares {shares:?} must leave train above 0 and not pass 100"));
+            }
+            if let Some(name) = test_only.iter().find(|name| name.is_empty() || name.ends_with('/')) {
+                return refuse(format!(
+                    "test_only names {name:?}; give a group such as \"shop/cart\", or \"shop\" for all below it"
+                ));
+            }
         }
         Ok(())
     }
@@ -278,4 +293,43 @@ pub fn read_text(path: &Path) -> Result<(String, Input)> {
         return Err(DatasetError::Empty { path: path.to_owned(), what: "lines" });
     }
     Ok((text, input))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(test_only: &[&str]) -> SplitRule {
+        SplitRule::ByGroup {
+            salt: "salt ".to_owned(),
+            shares: Shares { train: 60, validation: 20, calibration: 20 },
+            test_only: test_only.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn groups_that_are_only_tested_leave_the_others_where_they_were() {
+        let (plain, held) = (rule(&[]), rule(&["leak", "shop/cart"]));
+        let mut parts = std::collections::BTreeSet::new();
+        for number in 0..200 {
+            let (kept, out) = (format!("web/app-{number}"), format!("leak/app-{number}"));
+            assert_eq!(held.part(&kept, 0), plain.part(&kept, 0));
+            assert_eq!(held.part(&out, 0), Some(Split::Test));
+            parts.extend(plain.part(&out, 0));
+        }
+        assert!(!parts.contains(&Split::Test), "by their hashes none of them was test: {parts:?}");
+        assert_eq!(held.part("shop/cart", 0), Some(Split::Test));
+        assert_eq!(held.part("leaky/app", 0), plain.part("leaky/app", 0));
+    }
+
+    #[test]
+    fn a_rule_without_such_groups_is_written_as_before() {
+        let before = r#"{"by_group":{"salt":"salt ","shares":{"train":60,"validation":20,"calibration":20}}}"#;
+        assert_eq!(serde_json::from_str::<SplitRule>(before).unwrap(), rule(&[]));
+        assert_eq!(serde_json::to_string(&rule(&[])).unwrap(), before);
+        let held = rule(&["leak"]);
+        let text = serde_json::to_string(&held).unwrap();
+        assert!(text.contains(r#""test_only":["leak"]"#), "{text}");
+        assert_eq!(serde_json::from_str::<SplitRule>(&text).unwrap(), held);
+    }
 }

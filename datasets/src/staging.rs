@@ -1,4 +1,4 @@
-//! A data set appears whole or not at all: it is built beside its place and moved there in one step.
+//! A folder appears whole or not at all: it is built beside its place and moved there in one step.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -78,9 +78,13 @@ impl Staging {
 
     /// Moves the finished folder to its place.
     pub(crate) fn publish(mut self, target: &Path) -> Result<()> {
-        sync_folder(&self.path.join("rows"))?;
+        let rows = self.path.join("rows");
+        // A data set has them; the folders of a lake are synced as they are written.
+        if rows.is_dir() {
+            sync_folder(&rows)?;
+        }
         sync_folder(&self.path)?;
-        fs::rename(&self.path, target).map_err(DatasetError::io(target, "move the finished data set here"))?;
+        fs::rename(&self.path, target).map_err(DatasetError::io(target, "move the finished folder here"))?;
         self.published = true;
         sync_folder(&parent(target))
     }

@@ -8,7 +8,7 @@ use datasets::source::{Each, Input, readout};
 use datasets::{BuildPlan, Cuts, Dataset, DatasetError, Manifest, Silent, Source, SplitRule, build};
 use features::catalogue::MetricDefinition;
 use features::spec::{Channel, FlatColumn, FlatSource, KERNEL_VERSION, Statistic};
-use features::split::Shares;
+use features::split::{Shares, Split};
 use features::{
     Catalogue, Entity, EntityHistory, EntityKind, FailureEvent, FeatureSpec, MetricId, MetricKind, Sample, TimeAxis,
 };
@@ -87,7 +87,11 @@ fn plan() -> BuildPlan {
         causes: vec!["broke".to_owned(), "burnt".to_owned()],
         readout: readout(&[5.0, 10.0], &[0.5], 20.0),
         cuts: Cuts::Every { first: 0, every: 5, phase: 0 },
-        split: SplitRule::ByGroup { salt: String::new(), shares: Shares { train: 100, validation: 0, calibration: 0 } },
+        split: SplitRule::ByGroup {
+            salt: String::new(),
+            shares: Shares { train: 100, validation: 0, calibration: 0 },
+            test_only: Vec::new(),
+        },
         permute_labels: None,
         notes: vec!["a trap".to_owned()],
     }
@@ -168,6 +172,25 @@ fn rows_hold_what_was_known_and_what_came() {
     assert!(description.to_string().contains("burnt in (12, 12]: seen"), "{description}");
     let card = fs::read_to_string(dataset.dir().join("README.md")).unwrap();
     assert!(card.starts_with("---\npretty_name: \"Toy\"\nconfigs:\n") && card.contains("- a trap"), "{card}");
+}
+
+#[test]
+fn a_group_that_is_only_tested_is_test_and_the_card_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let card = |dataset: &Dataset| fs::read_to_string(dataset.dir().join("README.md")).unwrap();
+    let before = built(&toy(), &folder.path().join("before"));
+    assert!(!card(&before).contains("whatever their hash"), "{}", card(&before));
+    let mut source = toy();
+    if let SplitRule::ByGroup { test_only, .. } = &mut source.plan.split {
+        test_only.push("b".to_owned());
+    }
+    let dataset = built(&source, &folder.path().join("set"));
+    let rows = dataset.rows().unwrap();
+    let groups = |split| rows.rows_of(split).into_iter().map(|row| rows.groups[row].as_str()).collect::<Vec<_>>();
+    assert_eq!((groups(Split::Train), groups(Split::Test)), (vec!["a"; 3], vec!["b"; 4]));
+    assert_eq!(dataset.manifest().split, source.plan.split);
+    assert!(card(&dataset).contains("with all groups below them: `b`"), "{}", card(&dataset));
+    assert_ne!(dataset.manifest().input_digest, before.manifest().input_digest);
 }
 
 #[test]
@@ -467,6 +490,12 @@ fn a_plan_that_contradicts_itself_is_refused_before_anything_is_written() {
     assert!(message.contains("each once"), "{message}");
     let message = with(|plan| plan.name = "../toy".to_owned());
     assert!(message.contains("letters, digits"), "{message}");
+    let message = with(|plan| {
+        if let SplitRule::ByGroup { test_only, .. } = &mut plan.split {
+            test_only.push("shop/".to_owned());
+        }
+    });
+    assert!(message.contains("test_only names \"shop/\""), "{message}");
     let message = with(|plan| plan.grid = TimeGrid::try_new(TimeUnit::Hours, vec![0.0, 20.0]).unwrap());
     assert!(message.contains("grid is in Hours"), "{message}");
     assert_eq!(names(folder.path()), Vec::<String>::new());

@@ -25,12 +25,21 @@ pub(crate) use statistic::check_statistic;
 /// 2: tiles know gaps, lives and stale marks; sums are shifted; parts are combined.
 /// 3: windows of failures are half-open as those of tiles are; the CPU limit falls back to quota over period; errors of
 /// a drive run on over reboots.
-pub const KERNEL_VERSION: u32 = 3;
+/// 4: counts of probes run on over restarts of their container.
+pub const KERNEL_VERSION: u32 = 4;
 
 /// Metrics whose value is the start of a life: process counters begin at zero there.
 const LIFE_METRICS: [&str; 3] = ["start.time", "boot.time", "created.time"];
-/// Counters that run on across lives: the API server counts restarts, and a drive its own errors, whatever reboots.
-const RUN_ON: [&str; 2] = ["restart.count", "disk.nvme.media_errors"];
+/// Counters that run on across lives: the API server counts restarts, the kubelet the probes of a pod's container whichever
+/// run of it answers, and a drive its own errors, whatever reboots.
+const RUN_ON: [&str; 6] = [
+    "restart.count",
+    "probe.count",
+    "probe.failures",
+    "probe.duration",
+    "probe.duration_count",
+    "disk.nvme.media_errors",
+];
 /// The limit in cores, and the quota and period whose ratio it is where nothing shows it.
 const CPU_LIMIT: (&str, &str, &str) = ("cpu.limit", "cpu.quota", "cpu.period");
 
@@ -278,11 +287,12 @@ impl FeatureSpec {
 }
 
 /// The feature specs of this build, as TOML, by name.
-pub const SHIPPED: [(&str, &str); 4] = [
+pub const SHIPPED: [(&str, &str); 5] = [
     ("container", include_str!("../specs/container.toml")),
     ("pod", include_str!("../specs/pod.toml")),
     ("node", include_str!("../specs/node.toml")),
     ("vm", include_str!("../specs/vm.toml")),
+    ("lab-container", include_str!("../specs/lab-container.toml")),
 ];
 
 /// The text of a shipped spec.

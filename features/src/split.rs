@@ -84,6 +84,14 @@ pub fn group_bucket(salt: &str, group: &str) -> u32 {
     u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) % 100
 }
 
+/// Whether a group is one of these, or lies below one: `shop` names `shop` and `shop/cart`, and not `shopping/cart`.
+#[must_use]
+pub fn is_named(group: &str, names: &[String]) -> bool {
+    let below =
+        |name: &String| group.strip_prefix(name.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    names.iter().any(below)
+}
+
 /// Borders of a split by time, in ticks: validation, calibration and test start there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -112,5 +120,29 @@ impl TimeBorders {
             2 => Split::Calibration,
             _ => Split::Test,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_named;
+
+    #[test]
+    fn a_name_stands_for_itself_and_for_what_lies_below_it() {
+        let names = ["shop".to_owned(), "db/postgres".to_owned()];
+        for (group, expected) in [
+            ("shop", true),
+            ("shop/cart", true),
+            ("shop/cart/blue", true),
+            ("shopping/cart", false),
+            ("my/shop", false),
+            ("db", false),
+            ("db/postgres", true),
+            ("db/postgres-replica", false),
+            ("", false),
+        ] {
+            assert_eq!(is_named(group, &names), expected, "{group:?}");
+            assert!(!is_named(group, &[]), "{group:?}");
+        }
     }
 }

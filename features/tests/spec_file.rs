@@ -129,7 +129,7 @@ fn shipped_specs_read_with_every_metric_the_catalogue_has() {
     let catalogue = Catalogue::standard();
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("specs");
     let mut complete = Vec::new();
-    for name in ["container", "node", "pod", "vm"] {
+    for name in ["container", "node", "pod", "vm", "lab-container"] {
         let text = std::fs::read_to_string(folder.join(format!("{name}.toml"))).unwrap();
         match FeatureSpec::from_toml(&text, &catalogue) {
             Ok(spec) => {
@@ -141,7 +141,9 @@ fn shipped_specs_read_with_every_metric_the_catalogue_has() {
             Err(error) => panic!("{name}.toml: {error}"),
         }
     }
-    assert!(complete.contains(&"container"), "complete: {complete:?}");
+    assert!(complete.contains(&"container") && complete.contains(&"lab-container"), "complete: {complete:?}");
+    let names: Vec<&str> = features::spec::SHIPPED.iter().map(|(name, _)| *name).collect();
+    assert_eq!(names, ["container", "pod", "node", "vm", "lab-container"]);
 }
 
 /// A spec as the previous release wrote it, key for key.

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use datasets::lake_source::rows_at;
+use anyhow::Context;
+use datasets::lake_source::rows_at_by;
 use features::EntityKind;
+use features::event::EventRules;
 use model::LoadedBundle;
 use score::{AsOf, Outcome, ScoreConfig, score, score_rows};
 
@@ -59,6 +61,13 @@ fn of_lake(mut args: ScoreArgs, lake: &Path, bar: &Bar) -> anyhow::Result<(Score
         Some(AsOf::All) => return Err(usage("--as-of all is for data sets; a lake is scored at one moment")),
     };
     let kind = EntityKind::from_name(&args.kind)?;
+    let rules = match &args.rules {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+            EventRules::from_toml(&text).with_context(|| path.display().to_string())?
+        }
+        None => EventRules::shipped(),
+    };
     // In the config the lake stands where the data set would, so that score.toml says what was scored.
     args.dataset = Some(lake.to_owned());
     args.as_of = Some(AsOf::Latest);
@@ -66,7 +75,7 @@ fn of_lake(mut args: ScoreArgs, lake: &Path, bar: &Bar) -> anyhow::Result<(Score
     stop_on_signal();
     let bundle = LoadedBundle::load(&config.bundle, config.device)?;
     let info = bundle.info();
-    let night = rows_at(lake, kind, &info.spec, &info.causes, moment)?;
+    let night = rows_at_by(lake, kind, &info.spec, &info.causes, moment, rules)?;
     config.as_of = AsOf::At(night.as_of);
     for (rule, count) in &night.skipped {
         eprintln!("{count} entities left out: {rule}");

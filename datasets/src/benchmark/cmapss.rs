@@ -278,6 +278,7 @@ fn plan(config: &CmapssConfig, input: Input) -> Result<BuildPlan> {
         split: SplitRule::ByGroup {
             salt: "forewarn cmapss ".to_owned(),
             shares: Shares { train: 60, validation: 15, calibration: 10 },
+            test_only: Vec::new(),
         },
         permute_labels: None,
         notes: vec![

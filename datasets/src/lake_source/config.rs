@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use features::split::{Shares, TimeBorders};
 use features::{Catalogue, EntityKind, FeatureSpec};
 use serde::{Deserialize, Serialize};
-use survival::{TimeGrid, TimeUnit};
+use survival::TimeGrid;
 
 use crate::error::{DatasetError, Result};
 use crate::source::{BuildPlan, Cuts, Input, SplitRule, readout};
 use crate::span::Span;
 
-/// Milliseconds of an hour; the tick of a lake is a millisecond, durations are in hours.
+/// Milliseconds of an hour; the tick of a lake is a millisecond.
 pub(super) const HOUR: i64 = 3_600_000;
 
 /// A data set to build from a lake.
@@ -53,7 +53,7 @@ pub struct LakeBuildConfig {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FeatureConfig {
-    /// One that ships with this build: `container`, `pod`, `node`, `vm`.
+    /// One that ships with this build: `container`, `pod`, `node`, `vm`, `lab-container`.
     Shipped(String),
     /// A file in the form of the shipped ones, beside this one unless absolute.
     File(PathBuf),
@@ -148,6 +148,9 @@ pub enum SplitConfig {
         /// Per cent of the groups.
         #[serde(default = "default_part")]
         calibration: u32,
+        /// Groups that are test whatever their hash, see [`SplitRule::ByGroup`]: those of a namespace by its name alone.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        test_only: Vec<String>,
     },
     /// Train, validation, calibration and test follow each other; before each border the last edge of the
     /// grid plus the longest window is left out.
@@ -168,6 +171,7 @@ impl Default for SplitConfig {
             train: default_train(),
             validation: default_part(),
             calibration: default_part(),
+            test_only: Vec::new(),
         }
     }
 }
@@ -248,28 +252,29 @@ impl LakeBuildConfig {
         FeatureSpec::from_toml(&text, catalogue).map_err(DatasetError::feature(name))
     }
 
-    /// The plan of the build. `inputs` pins what decides the histories.
+    /// The plan of the build, its durations in the unit of the feature spec. `inputs` pins what decides the histories.
     ///
     /// # Errors
     /// When a key contradicts another.
     pub fn plan(&self, catalogue: Catalogue, inputs: Vec<Input>, notes: Vec<String>) -> Result<BuildPlan> {
         let spec = self.spec(&catalogue)?;
-        let hours = |span: &Span| spec.time.units(span.0);
+        let units = |span: &Span| spec.time.units(span.0);
         let mut edges = vec![0.0];
-        edges.extend(self.labels.edges.iter().map(hours));
-        let grid = TimeGrid::try_new(TimeUnit::Hours, edges)
+        edges.extend(self.labels.edges.iter().map(units));
+        let grid = TimeGrid::try_new(spec.time.unit, edges)
             .map_err(|error| DatasetError::feature("labels.edges")(error.into()))?;
         for horizon in &self.labels.horizons {
             if !self.labels.edges.contains(horizon) {
                 return Err(DatasetError::config("labels.horizons", format!("{horizon} is not among labels.edges")));
             }
         }
-        let horizons: Vec<f64> = self.labels.horizons.iter().map(hours).collect();
+        let horizons: Vec<f64> = self.labels.horizons.iter().map(units).collect();
         let longest = self.labels.horizons.iter().map(|span| span.0).max().unwrap_or(0);
         let split = match &self.split {
-            SplitConfig::Group { salt, train, validation, calibration } => SplitRule::ByGroup {
+            SplitConfig::Group { salt, train, validation, calibration, test_only } => SplitRule::ByGroup {
                 salt: salt.clone(),
                 shares: Shares { train: *train, validation: *validation, calibration: *calibration },
+                test_only: test_only.clone(),
             },
             SplitConfig::Time { validation, calibration, test } => SplitRule::ByTime(TimeBorders {
                 validation: moment("split.validation", validation)?,
@@ -303,4 +308,4 @@ impl LakeBuildConfig {
 
 /// Cause of failures that `labels.causes` does not name.
 pub const OTHER: &str = "other";
-const SHIPPED: &str = "container, pod, node, vm";
+const SHIPPED: &str = "container, pod, node, vm, lab-container";

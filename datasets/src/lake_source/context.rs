@@ -91,6 +91,11 @@ pub(super) struct Context {
 }
 
 impl Context {
+    /// Nothing read yet; failures will be told by these rules.
+    pub(super) fn by(rules: EventRules) -> Self {
+        Self { rules: Some(rules), ..Self::default() }
+    }
+
     /// Rules, actions and notices of a config; each file is pinned as an input.
     pub(super) fn of_files(labels: &LabelConfig) -> Result<(Self, Vec<Input>)> {
         let mut context = Self::default();

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use features::event::EventRules;
 use features::{Catalogue, EntityKind, FailureEvent};
 
 use super::context::Context;
@@ -19,10 +20,19 @@ const LONGEST_GAP: i64 = 300_000;
 /// # Errors
 /// When a file of the lake cannot be read.
 pub fn events_of(lake: &Lake, kind: EntityKind) -> Result<Vec<StoredEvent>> {
+    events_by(lake, kind, EventRules::shipped(), LONGEST_GAP)
+}
+
+/// Every failure of a kind by these rules, in the order of the entities; a silence of more than `longest_gap`
+/// milliseconds ends a life.
+///
+/// # Errors
+/// When a file of the lake cannot be read.
+pub fn events_by(lake: &Lake, kind: EntityKind, rules: EventRules, longest_gap: i64) -> Result<Vec<StoredEvent>> {
     let catalogue = Catalogue::standard();
     let Some((from, last)) = lake.times(kind) else { return Ok(Vec::new()) };
-    let watch = Watch { from, until: last + 1, longest_gap: LONGEST_GAP };
-    let mut context = Context::default();
+    let watch = Watch { from, until: last + 1, longest_gap };
+    let mut context = Context::by(rules);
     context.read_lake(lake, kind, watch.until, &catalogue)?;
     let metrics = features::event::metrics(&catalogue);
     let scan = |entities| Scan { entities, times: i64::MIN..watch.until, ..Scan::all(kind) }.with_metrics(&metrics);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use features::event::EventRules;
 use features::neighbour::{Neighbours, Place};
 use features::{Catalogue, EntityKind, Facts, FailureEvent, FeatureBatch, FeatureSpec, MetricId, RowAssembler};
 use sha2::{Digest, Sha256};
@@ -28,7 +29,8 @@ pub struct LakeRows {
 }
 
 /// Rows of a spec for every entity of a kind that was seen within the longest gap before `as_of`; the newest tile edge
-/// of the lake unless given. Samples later than the moment are not looked at.
+/// of the lake unless given. Samples later than the moment are not looked at. Failures so far are told by the shipped
+/// event rules.
 ///
 /// # Errors
 /// When the lake has nothing of the kind, or the spec is of another kernel or catalogue than this build's.
@@ -38,6 +40,22 @@ pub fn rows_at(
     spec: &FeatureSpec,
     causes: &[String],
     as_of: Option<i64>,
+) -> Result<LakeRows> {
+    rows_at_by(dir, kind, spec, causes, as_of, EventRules::shipped())
+}
+
+/// The same with failures so far told by other rules: those of the data set that the model was trained on, where its
+/// build spec named a file, since columns about past failures mean what the rules mean.
+///
+/// # Errors
+/// As [`rows_at`].
+pub fn rows_at_by(
+    dir: &Path,
+    kind: EntityKind,
+    spec: &FeatureSpec,
+    causes: &[String],
+    as_of: Option<i64>,
+    rules: EventRules,
 ) -> Result<LakeRows> {
     let lake = Lake::open(dir)?;
     let catalogue = Catalogue::standard();
@@ -82,7 +100,7 @@ pub fn rows_at(
     let scan = |entities| {
         Scan { entities, times: i64::MIN..as_of, ..Scan::all(kind) }.with_metrics(&all).with_recent(&recent, from)
     };
-    let mut context = Context::default();
+    let mut context = Context::by(rules);
     context.read_lake(&lake, kind, as_of, &catalogue)?;
     let mut gone = 0;
     let mut places: Vec<(Option<String>, String)> = Vec::new();

@@ -47,6 +47,7 @@ pub(super) fn plan(config: &SimulatorConfig) -> Result<BuildPlan> {
         split: SplitRule::ByGroup {
             salt: "forewarn simulator ".to_owned(),
             shares: Shares { train: 55, validation: 12, calibration: 13 },
+            test_only: Vec::new(),
         },
         permute_labels: config.permute_labels.then_some(config.seed),
         notes: notes(config.world),

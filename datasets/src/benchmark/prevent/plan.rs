@@ -121,6 +121,7 @@ pub(super) fn plan(inputs: Vec<Input>, causes: Vec<String>) -> Result<BuildPlan>
             // The first of `forewarn prevent 1 `, `2 `, … that puts a run of each fault type into the training part.
             salt: "forewarn prevent 4 ".to_owned(),
             shares: Shares { train: 50, validation: 16, calibration: 17 },
+            test_only: Vec::new(),
         },
         permute_labels: None,
         notes: vec![
