@@ -1,5 +1,7 @@
 //! As typed; each becomes a library's configuration and is gone.
 
+#[cfg(all(feature = "lab", target_os = "linux"))]
+mod lab;
 #[cfg(feature = "data")]
 mod lake;
 
@@ -9,6 +11,8 @@ use std::path::PathBuf;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use model::DeviceChoice;
 
+#[cfg(all(feature = "lab", target_os = "linux"))]
+pub(crate) use lab::{LabAction, LabArgs, LabRunArgs};
 #[cfg(feature = "ingest")]
 pub(crate) use lake::{FileFormat, FilesArgs, IngestArgs, IngestFrom, ListenArgs, PullArgs};
 #[cfg(feature = "data")]
@@ -48,6 +52,9 @@ pub(crate) enum Command {
     /// Ask a lake or data sets in SQL.
     #[cfg(feature = "sql")]
     Sql(SqlArgs),
+    /// Run real containers to real failure, measured, and make a data set of it. Needs root and runc.
+    #[cfg(all(feature = "lab", target_os = "linux"))]
+    Lab(LabArgs),
     /// Make, check and look at data sets.
     #[cfg(feature = "data")]
     Dataset(DatasetArgs),
@@ -73,6 +80,8 @@ pub(crate) enum Command {
 /// Where the demo's data comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum DemoSource {
+    /// Real containers run to failure in the lab: datasets/lab of the repository.
+    Lab,
     /// A simulated fleet of containers whose true hazard is known.
     Simulate,
     /// Six crashes of a 20-node Redis cluster (PREVENT).
@@ -95,16 +104,16 @@ pub(crate) enum WorldArg {
 #[cfg(feature = "train")]
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DemoArgs {
-    /// Where the data comes from.
-    #[arg(long, value_enum, default_value = "simulate")]
-    pub(crate) source: DemoSource,
-    /// Folder of the public data set; not for the simulator.
+    /// Where the data comes from. Default: lab, or simulate where --world or --permute-labels is given.
+    #[arg(long, value_enum)]
+    pub(crate) source: Option<DemoSource>,
+    /// Folder of the data; not for the simulator. Default for lab: datasets/lab.
     #[arg(long, value_name = "DIR")]
     pub(crate) from: Option<PathBuf>,
-    /// World of the simulator.
-    #[arg(long, value_enum, default_value = "interaction")]
-    pub(crate) world: WorldArg,
-    /// Shuffle the outcomes: a control in which nothing can be learned.
+    /// World of the simulator. Default: interaction.
+    #[arg(long, value_enum)]
+    pub(crate) world: Option<WorldArg>,
+    /// Shuffle the outcomes of the simulator: a control in which nothing can be learned.
     #[arg(long)]
     pub(crate) permute_labels: bool,
     /// Folder for data set, bundles, evaluation and report; must not exist. Default: forewarn-demo-<source>.
@@ -318,6 +327,10 @@ pub(crate) struct ScoreArgs {
     /// Which entities of the lake.
     #[arg(long, default_value = "container")]
     pub(crate) kind: String,
+    /// Event rules by which past failures of the lake are told: those the bundle's data set was built by, where its spec
+    /// named a file. The shipped ones unless given.
+    #[arg(long, value_name = "FILE", requires = "lake")]
+    pub(crate) rules: Option<PathBuf>,
     /// The bundle.
     #[arg(long, value_name = "DIR")]
     pub(crate) bundle: Option<PathBuf>,

@@ -1,4 +1,4 @@
-//! `forewarn demo`: the whole path once, on a simulated fleet or on real data.
+//! `forewarn demo`: the whole path once, on the lab's containers, a simulated fleet or public data.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,11 +14,14 @@ use train::evaluate::{EvaluateConfig, Evaluation};
 use train::pipeline::{evaluate_bundles, train_bundles};
 use train::{TrainConfig, report};
 
-use crate::args::{DemoArgs, DemoSource};
+use crate::args::{DemoArgs, DemoSource, WorldArg};
 use crate::bar::{Bar, Style};
 use crate::exit::usage;
 use crate::predict::{Answer, ask, newest, risk_lines, riskiest};
 use crate::{config_file, demo_real, evaluate, serve};
+
+/// Where a checkout holds the lab's published run.
+const SHIPPED_LAB: &str = "datasets/lab";
 
 /// What a script reads from `forewarn demo --json`.
 #[derive(Serialize)]
@@ -47,18 +50,34 @@ pub(crate) fn run(args: DemoArgs) -> anyhow::Result<()> {
             "--open-test reads published test labels, which are opened once, under a committed claims file; that is not there yet",
         ));
     }
-    let name = match args.source {
+    // Settings of the simulator ask for it.
+    let simulated = args.world.is_some() || args.permute_labels;
+    let source = args.source.unwrap_or(if simulated { DemoSource::Simulate } else { DemoSource::Lab });
+    if simulated && source != DemoSource::Simulate {
+        return Err(usage("--world and --permute-labels are for the simulator: --source simulate"));
+    }
+    let name = match source {
+        DemoSource::Lab => "lab",
         DemoSource::Simulate => "simulate",
         DemoSource::Prevent => "prevent",
         DemoSource::Cmapss => "cmapss",
         DemoSource::AlibabaPods => "alibaba-pods",
     };
-    let from = match (args.source, &args.from) {
+    let from = match (source, &args.from) {
         (DemoSource::Simulate, Some(_)) => {
-            return Err(usage("--from is for public data sets; the simulator needs none"));
+            return Err(usage("--from is for data on disk; the simulator needs none"));
         }
         (DemoSource::Simulate, None) => PathBuf::new(),
         (_, Some(from)) => from.clone(),
+        (DemoSource::Lab, None) => {
+            let shipped = PathBuf::from(SHIPPED_LAB);
+            if !shipped.join("dataset").exists() {
+                return Err(usage(format!(
+                    "{SHIPPED_LAB} is not here: run it from a checkout of the repository, name the folder with --from, or take --source simulate, which needs no files"
+                )));
+            }
+            shipped
+        }
         (_, None) => return Err(usage(format!("--source {name} needs --from, the folder of the data set"))),
     };
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from(format!("forewarn-demo-{name}")));
@@ -68,34 +87,34 @@ pub(crate) fn run(args: DemoArgs) -> anyhow::Result<()> {
     let mut config = TrainConfig::parse(&text, &file)?;
     config.device = args.device;
     let bar = Bar::new(if args.json { Style::Script } else { Style::Person });
-    match args.source {
+    match source {
+        DemoSource::Lab => whole_path(&from.join("dataset"), &out, &config, &args, &bar),
         DemoSource::Simulate => {
             let settings = SimulatorConfig {
-                world: args.world.into(),
+                world: args.world.unwrap_or(WorldArg::Interaction).into(),
                 permute_labels: args.permute_labels,
                 ..SimulatorConfig::default()
             };
-            whole_path(&mut Simulator::new(settings)?, &out, &config, &args, &bar)
+            built(&mut Simulator::new(settings)?, &out, &config, &args, &bar)
         }
         DemoSource::AlibabaPods => {
-            whole_path(&mut AlibabaPods::open(&AlibabaPodsConfig { from })?, &out, &config, &args, &bar)
+            built(&mut AlibabaPods::open(&AlibabaPodsConfig { from })?, &out, &config, &args, &bar)
         }
         DemoSource::Cmapss => demo_real::cmapss(&from, &out, &config, &args, &bar),
         DemoSource::Prevent => demo_real::prevent(&from, &out, &config, &args, &bar),
     }
 }
 
-/// Data set, bundles, comparison, report, server, answers.
-fn whole_path(
-    source: &mut dyn Source,
-    out: &Path,
-    config: &TrainConfig,
-    args: &DemoArgs,
-    bar: &Bar,
-) -> anyhow::Result<()> {
+/// The whole path from a source.
+fn built(source: &mut dyn Source, out: &Path, config: &TrainConfig, args: &DemoArgs, bar: &Bar) -> anyhow::Result<()> {
     let dataset_dir = out.join("dataset");
     datasets::build(source, &dataset_dir, bar).context("building the data set")?;
-    let dataset = Dataset::open(&dataset_dir)?;
+    whole_path(&dataset_dir, out, config, args, bar)
+}
+
+/// From a data set on: bundles, comparison, report, server, answers.
+fn whole_path(dataset_dir: &Path, out: &Path, config: &TrainConfig, args: &DemoArgs, bar: &Bar) -> anyhow::Result<()> {
+    let dataset = Dataset::open(dataset_dir)?;
     let rows = dataset.rows()?;
     if !args.json {
         println!("{}", dataset.describe()?);
@@ -120,7 +139,7 @@ fn whole_path(
     if args.json {
         let printed = Printed {
             out,
-            dataset: dataset_dir,
+            dataset: dataset_dir.to_owned(),
             bundles: trained.iter().map(|t| (t.kind.name(), t.dir.clone())).collect(),
             horizons: &answers.horizons,
             riskiest: &top,

@@ -53,6 +53,19 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<datasets::DatasetError>() {
             return dataset_code(error);
         }
+        #[cfg(all(feature = "lab", target_os = "linux"))]
+        if let Some(error) = cause.downcast_ref::<lab::LabError>() {
+            match error {
+                lab::LabError::Io { source, .. } => return io_code(source),
+                lab::LabError::Families { .. } => return CONFIG,
+                lab::LabError::Run { .. } => return BAD_DATA,
+                lab::LabError::Cgroup { .. } | lab::LabError::Host { .. } | lab::LabError::Program { .. } => {
+                    return UNAVAILABLE;
+                }
+                // What it holds comes next.
+                _ => {}
+            }
+        }
         #[cfg(feature = "train")]
         if let Some(error) = cause.downcast_ref::<train::TrainError>() {
             match error {

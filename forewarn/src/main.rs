@@ -17,6 +17,10 @@ mod evaluate;
 mod exit;
 #[cfg(feature = "ingest")]
 mod ingest;
+#[cfg(all(feature = "lab", target_os = "linux"))]
+mod lab;
+#[cfg(all(feature = "lab", feature = "train", target_os = "linux"))]
+mod lab_study;
 #[cfg(feature = "data")]
 mod lake;
 #[cfg(feature = "data")]
@@ -63,6 +67,8 @@ fn main() -> ExitCode {
         Command::Demo(demo_args) => demo::run(demo_args),
         #[cfg(feature = "ingest")]
         Command::Ingest(ingest_args) => ingest::run(ingest_args),
+        #[cfg(all(feature = "lab", target_os = "linux"))]
+        Command::Lab(lab_args) => lab::run(lab_args),
         #[cfg(feature = "data")]
         Command::Lake(lake_args) => lake::run(lake_args),
         #[cfg(feature = "data")]

@@ -46,7 +46,7 @@ fn help_names_every_subcommand_and_the_exit_codes() {
         assert!(help.contains(word), "{word} is not in: {help}");
     }
     for command in
-        ["demo", "ingest", "lake", "metrics", "sql", "train", "evaluate", "score", "serve", "predict", "device"]
+        ["demo", "ingest", "lake", "metrics", "sql", "lab", "train", "evaluate", "score", "serve", "predict", "device"]
     {
         let help = forewarn(&[command, "--help"]);
         assert!(help.status.success() && help.stdout.len() > 200, "{command}");
@@ -57,7 +57,10 @@ fn help_names_every_subcommand_and_the_exit_codes() {
 fn a_command_line_that_contradicts_itself_is_a_usage_error() {
     refused(64, &["nonsense"], &["nonsense"]);
     refused(64, &["demo", "--source", "cmapss"], &["cmapss needs --from"]);
-    refused(64, &["demo", "--from", "x"], &["the simulator needs none"]);
+    refused(64, &["demo", "--source", "simulate", "--from", "x"], &["the simulator needs none"]);
+    refused(64, &["demo", "--source", "lab", "--world", "interaction"], &["--source simulate"]);
+    // The tests run where no published run lies.
+    refused(64, &["demo"], &["datasets/lab is not here", "--from", "--source simulate"]);
     refused(64, &["demo", "--open-test"], &["claims file"]);
     refused(64, &["score", "--lake", "x", "--bundle", "y", "--out", "z", "--as-of", "all"], &["--as-of all"]);
     refused(64, &["ingest", "--listen", "127.0.0.1:0"], &["--lake"]);
@@ -131,7 +134,7 @@ fn an_output_that_exists_is_left_alone() {
     let out = folder.path().join("out");
     fs::create_dir(&out).unwrap();
     fs::write(out.join("mine"), "precious").unwrap();
-    refused(64, &["demo", "--out", text(&out)], &["exists already"]);
+    refused(64, &["demo", "--source", "simulate", "--out", text(&out)], &["exists already"]);
     refused(64, &["train", "--dataset", "x", "--out", text(&out)], &["exists already"]);
     assert_eq!(fs::read_to_string(out.join("mine")).unwrap(), "precious");
 }

@@ -3,9 +3,11 @@
 //! A run reads its [`config`], normalises every part with what the training part taught ([`fitted`]), fits the
 //! network in [`fit`] (loss in [`loss`], resume in [`checkpoint`]) or a classical rival, calibrates it, and
 //! writes a bundle ([`pipeline`]). [`mod@evaluate`] judges any number of models on the same rows, [`report`] draws
-//! what it found; [`crossval`] and [`alarms`] hold the protocols of the public data sets.
+//! what it found; [`crossval`] and [`alarms`] hold the protocols of the public data sets, [`budget`] what a score foretells within a budget of
+//! false alarms.
 
 pub mod alarms;
+pub mod budget;
 pub mod card;
 pub mod checkpoint;
 pub mod config;
