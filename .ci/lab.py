@@ -260,7 +260,7 @@ def compare(lives, events, good):
         sys.exit("\n".join([*wrong[:8], f"{len(wrong)} deaths are not told as what they were"]))
     if sum(compared.values()) < FEWEST:
         sys.exit(f"{compared} deaths were compared, {FEWEST} are needed; left out: {left_out}")
-    return compared, left_out, farthest, slow
+    return compared, left_out, farthest, slow, len(open_events)
 
 
 def working_sets(forewarn, lake):
@@ -325,11 +325,11 @@ def main():
 
     lives = read_lives(folder)
     query = "SELECT key, cause, CAST(t_high AS BIGINT) AS at, evidence FROM events WHERE kind = 'container'"
-    compared, left_out, farthest, slow = compare(lives, sql(args.forewarn, lake, query), good)
+    compared, left_out, farthest, slow, more = compare(lives, sql(args.forewarn, lake, query), good)
     own, received = working_sets(args.forewarn, os.path.join(folder, "lake")), working_sets(args.forewarn, lake)
     values = same_containers(lives, own, received, good)
     print(f"ok: {len(lives)} lives, {sum(compared.values())} deaths told as what they were {compared}, "
-          f"at most {farthest} ms away, {slow} exits as probe kills, left out {left_out}; "
+          f"at most {farthest} ms away, {slow} exits as probe kills, left out {left_out}, {more} events of nothing; "
           f"{len(received)} of {len(own)} containers in both lakes, {values} values of their memory equal")  # fmt: skip
 
 

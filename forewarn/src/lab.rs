@@ -1,5 +1,6 @@
 //! `forewarn lab`: containers run to failure.
 
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -95,6 +96,11 @@ fn run_lives(args: LabRunArgs) -> anyhow::Result<()> {
         println!("{}: stopped; the same command goes on from here", args.out.display());
         return Ok(());
     }
+    // Nothing of the lab is left on the machine, and what is built now can be built again.
+    runtime.spawn(async {
+        crate::stop::signal().await;
+        std::process::exit(130);
+    });
     let published = if args.no_dataset {
         None
     } else {
@@ -168,7 +174,8 @@ impl Eye {
 
     fn say(&self, text: &str) {
         if self.bar.is_hidden() {
-            eprintln!("{text}");
+            // Nobody may be left to read it; the containers go on all the same.
+            let _ = writeln!(std::io::stderr(), "{text}");
         } else {
             self.bar.println(text);
         }
@@ -199,9 +206,9 @@ impl Watcher for Eye {
                 "stage": "lives", "done": standing.ended, "total": standing.wanted, "alive": standing.alive,
                 "spared": standing.spared, "causes": standing.causes,
             });
-            eprintln!("{line}");
+            self.say(&line.to_string());
         } else {
-            eprintln!("lives: {} of {}; {counts}", standing.ended, standing.wanted);
+            self.say(&format!("lives: {} of {}; {counts}", standing.ended, standing.wanted));
         }
     }
 

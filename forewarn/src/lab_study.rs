@@ -14,7 +14,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use serde::Serialize;
 use survival::scores::calibration::{failure_probabilities, incidences};
 use survival::{Cause, Interval, SurvivalCurve};
-use train::budget::{Alarms, Foretold, WatchedRows, alarms, auc_by_cause, threshold};
+use train::budget::{Alarms, Foretold, Peers, WatchedRows, alarms, auc_by_cause, threshold};
 use train::evaluate::{EvaluateConfig, Evaluation};
 use train::pipeline::{evaluate_bundles, train_bundles};
 use train::{TrainConfig, report};
@@ -55,6 +55,8 @@ struct Outcome {
     unseen: Option<Alarms>,
     /// By true cause: area under the ROC curve at the horizon of a minute.
     areas: BTreeMap<String, Option<Interval>>,
+    /// The same against those that were made to die of the same.
+    areas_alike: BTreeMap<String, Option<Interval>>,
 }
 
 /// How well a model names the cause of failures within the last horizon.
@@ -92,9 +94,16 @@ pub(crate) fn run(study: &Study) -> anyhow::Result<()> {
     let lives = truth::read(&study.dir)?;
     let rows = dataset.rows()?;
     let horizons = dataset.readout().horizons.clone();
-    let (Some(&long), Some(&short)) = (horizons.last(), horizons.get(1).or(horizons.first())) else {
+    let Some(&short) = horizons.get(1).or(horizons.first()) else {
         return Err(usage(format!("{} asks for no horizon", folder.display())));
     };
+    // The longest at which the fate of most rows is known: beyond it an alarm can hardly be called false.
+    let known = |horizon: f64| {
+        let rows = rows.part(Split::Validation).observations;
+        let known = rows.iter().filter(|row| row.duration() > horizon || row.cause().is_some()).count();
+        2 * known > rows.len()
+    };
+    let long = horizons.iter().copied().filter(|&horizon| known(horizon)).fold(short, f64::max);
 
     let fit =
         |rows: &LabeledBatch, kinds: &[ModelKind], name: &str| -> anyhow::Result<(Vec<LoadedBundle>, Evaluation)> {
@@ -113,13 +122,13 @@ pub(crate) fn run(study: &Study) -> anyhow::Result<()> {
     evaluate::write(&study.out, &evaluation, &dataset.manifest().title, &cards)?;
     let (_, shuffled) = fit(&shuffle(&rows), &[ModelKind::HazardNet, ModelKind::Cox], "shuffled")?;
 
-    let told = Told::of(&rows, &lives);
+    let ticks_per_unit = dataset.spec().time.ticks_per_unit as f64;
+    let told = Told::of(&rows, &lives, ticks_per_unit);
     let validation = rows.rows_of(Split::Validation);
     let test = rows.rows_of(Split::Test);
     let column = dataset.spec().flat.iter().position(|column| column.name == RULE_COLUMN).ok_or_else(|| {
         Coded(65, format!("{}: has no column {RULE_COLUMN}; it was built by another spec", folder.display()))
     })?;
-    let ticks_per_unit = dataset.spec().time.ticks_per_unit as f64;
     let seconds = dataset.grid().unit().seconds().unwrap_or(1.0);
     let part = |chosen: &[usize]| Part::of(&rows, &told, chosen, ticks_per_unit, seconds);
     let judge = |score: &[f64], near: &[f64], level: f64| -> anyhow::Result<Outcome> {
@@ -138,7 +147,8 @@ pub(crate) fn run(study: &Study) -> anyhow::Result<()> {
             all: on(&test)?,
             seen: some(of(false))?,
             unseen: some(of(true))?,
-            areas: auc_by_cause(&whole.rows(), &near, short, REPLICATES),
+            areas: auc_by_cause(&whole.rows(), &near, short, Peers::All, REPLICATES),
+            areas_alike: auc_by_cause(&whole.rows(), &near, short, Peers::Alike, REPLICATES),
         })
     };
 
@@ -199,23 +209,32 @@ fn shuffle(rows: &LabeledBatch) -> LabeledBatch {
 /// What the truth says of each row.
 struct Told {
     causes: Vec<Option<String>>,
+    written: Vec<Option<String>>,
     held_out: Vec<bool>,
 }
 
 impl Told {
-    fn of(rows: &LabeledBatch, lives: &[Life]) -> Self {
+    fn of(rows: &LabeledBatch, lives: &[Life], ticks_per_unit: f64) -> Self {
         let mut by_key: HashMap<&str, Vec<&Life>> = HashMap::new();
         for life in lives {
             by_key.entry(&life.key).or_default().push(life);
         }
-        let mut told = Self { causes: Vec::new(), held_out: Vec::new() };
-        for (entity, &at) in rows.features.entities().iter().zip(rows.features.as_of()) {
+        let mut told = Self { causes: Vec::new(), written: Vec::new(), held_out: Vec::new() };
+        let places = rows.features.entities().iter().zip(rows.features.as_of()).zip(&rows.observations);
+        for ((entity, &at), observation) in places {
             let own = by_key.get(entity.key()).map_or(&[][..], Vec::as_slice);
-            // The run that was under way: begun last before the row.
-            let life = own.iter().filter(|life| life.started_ms <= at).max_by_key(|life| life.started_ms);
-            let cause = life.filter(|life| life.ended_ms.is_some_and(|end| end + SAME >= at));
-            told.causes.push(cause.and_then(|life| life.cause.clone()));
-            told.held_out.push(life.is_some_and(|life| life.held_out));
+            // By its end: between a death and the start of the next run a row is of the next.
+            #[expect(clippy::cast_possible_truncation, reason = "ticks of a life of minutes")]
+            let end = at + (observation.duration() * ticks_per_unit) as i64;
+            let nearest = own
+                .iter()
+                .filter_map(|life| Some(((life.ended_ms? - end).abs(), life.cause.as_ref()?)))
+                .filter(|(far, _)| *far <= SAME)
+                .min();
+            told.causes.push(observation.cause().and_then(|_| nearest.map(|(_, cause)| cause.clone())));
+            // What holds for a pod, whichever of its runs it is.
+            told.written.push(own.first().and_then(|life| life.written.clone()));
+            told.held_out.push(own.first().is_some_and(|life| life.held_out));
         }
         told
     }
@@ -228,6 +247,7 @@ struct Part {
     as_of: Vec<i64>,
     observations: Vec<survival::Observation>,
     causes: Vec<Option<String>>,
+    written: Vec<Option<String>>,
     ticks_per_unit: f64,
     ticks_per_hour: f64,
 }
@@ -243,10 +263,8 @@ impl Part {
             groups: chosen.iter().map(|&row| rows.groups[row].clone()).collect(),
             as_of: chosen.iter().map(|&row| rows.features.as_of()[row]).collect(),
             observations: chosen.iter().map(|&row| rows.observations[row]).collect(),
-            causes: chosen
-                .iter()
-                .map(|&row| rows.observations[row].cause().and_then(|_| told.causes[row].clone()))
-                .collect(),
+            causes: chosen.iter().map(|&row| told.causes[row].clone()).collect(),
+            written: chosen.iter().map(|&row| told.written[row].clone()).collect(),
             ticks_per_unit,
             ticks_per_hour: 3_600.0 / seconds * ticks_per_unit,
         }
@@ -259,6 +277,7 @@ impl Part {
             as_of: &self.as_of,
             observations: &self.observations,
             causes: &self.causes,
+            written: &self.written,
             ticks_per_unit: self.ticks_per_unit,
             ticks_per_hour: self.ticks_per_hour,
             every: EVERY,
@@ -315,7 +334,7 @@ fn page(printed: &Printed) -> String {
     let names: Vec<&String> = printed.outcomes.keys().collect();
     let _ = writeln!(
         text,
-        "## Alarms, at {budget} false alarms per container-hour on validation data\n\nAn alarm is right when the container dies within {:.0} s. {:.1} container-hours of test.\n",
+        "## Alarms, at {budget} false alarms per container-hour on validation data\n\nAn alarm is right when the container dies within {:.0} s. {:.1} container-hours of test whose fate by then is known.\n",
         printed.alarm_horizon_seconds, printed.hours
     );
     let _ = writeln!(
@@ -364,18 +383,31 @@ fn page(printed: &Printed) -> String {
             names.iter().find_map(|name| printed.outcomes[*name].all.deaths.get(*cause)).map_or(0, |f| f.deaths);
         let _ = writeln!(text, "| {cause} | {deaths} | {} |", cells.join(" | "));
     }
-    let _ = writeln!(
-        text,
-        "\n## By true cause: area under the ROC curve within {:.0} s\n\nRows before a death of the cause against rows that live through; 0.5 knows nothing.\n",
-        printed.area_horizon_seconds
-    );
-    let _ = writeln!(text, "| true cause | {} |\n|---|{}", head.join(" | "), "---|".repeat(names.len()));
-    for cause in &causes {
-        let cells: Vec<String> = names
-            .iter()
-            .map(|name| interval(printed.outcomes[*name].areas.get(*cause).and_then(Option::as_ref)))
-            .collect();
-        let _ = writeln!(text, "| {cause} | {} |", cells.join(" | "));
+    for (peers, explained) in [
+        (Peers::All, "Rows before a death of the cause against all rows that live through; 0.5 knows nothing."),
+        (
+            Peers::Alike,
+            "The same against rows of containers made to die of the same cause that live through: knowing the kind is worth nothing here, only the moment counts. A poison request gives no sign, so every score must be at 0.5.",
+        ),
+    ] {
+        let among = if peers == Peers::All { "" } else { ", among their own kind" };
+        let _ = writeln!(
+            text,
+            "\n## By true cause: area under the ROC curve within {:.0} s{among}\n\n{explained}\n",
+            printed.area_horizon_seconds
+        );
+        let _ = writeln!(text, "| true cause | {} |\n|---|{}", head.join(" | "), "---|".repeat(names.len()));
+        for cause in &causes {
+            let cells: Vec<String> = names
+                .iter()
+                .map(|name| {
+                    let outcome = &printed.outcomes[*name];
+                    let areas = if peers == Peers::All { &outcome.areas } else { &outcome.areas_alike };
+                    interval(areas.get(*cause).and_then(Option::as_ref))
+                })
+                .collect();
+            let _ = writeln!(text, "| {cause} | {} |", cells.join(" | "));
+        }
     }
     let _ = writeln!(text, "\n## Naming the cause, of rows that fail within {:.0} s\n", printed.alarm_horizon_seconds);
     let _ = writeln!(text, "| model | rows | right | macro-F1 | most frequent cause |\n|---|---|---|---|---|");

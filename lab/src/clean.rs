@@ -66,8 +66,11 @@ pub fn clean(runc: &Runc, cgroups: &Cgroups) -> Result<Cleaned> {
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
     }
     if runtime_state().exists() {
-        for id in runc.list()? {
-            cleaned.containers += keep(runc.delete(&id));
+        match runc.list() {
+            Ok(ids) => ids.iter().for_each(|id| cleaned.containers += keep(runc.delete(id))),
+            Err(error) => {
+                keep(Err(error));
+            }
         }
     }
     for path in cgroups.leftovers() {

@@ -1,6 +1,6 @@
 //! What the event rules told from the metrics, beside what really happened: what a user's labels suffer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write;
 
 use datasets::lake::StoredEvent;
@@ -38,6 +38,9 @@ pub struct Deaths {
     pub deaths: usize,
     /// By the cause that the rules told; `nothing` where they told none.
     pub told: BTreeMap<String, usize>,
+    /// Not shown to anybody: a death is told by the restart after it, and the lab ended, or the pod was evicted, before
+    /// there was one. Not among `deaths`.
+    pub not_shown: usize,
     /// Told as what it was: a kill for memory, a crash, a kill after missed probes, an eviction.
     pub right: usize,
     /// Absolute distance of `t_high` from the death, milliseconds, of those told: median, 95th per cent, largest.
@@ -122,9 +125,14 @@ pub fn compare(rules: &str, lives: &[Life], events: &[StoredEvent], scale: TimeS
             examples.push(text);
         }
     };
+    let starts: HashSet<(&str, u32)> = lives.iter().map(|life| (life.uid.as_str(), life.run)).collect();
     for (life, at, kind) in deaths {
         let cause = life.cause.as_deref().unwrap_or("?");
         let row = comparison.causes.entry(cause.to_owned()).or_default();
+        if life.ending != Some(Ending::Evicted) && !starts.contains(&(life.uid.as_str(), life.run + 1)) {
+            row.not_shown += 1;
+            continue;
+        }
         row.deaths += 1;
         let open = by_key.entry(&life.key).or_default();
         let nearest = (0..open.len()).min_by_key(|&place| (open[place].t_high - at).abs());
@@ -255,6 +263,22 @@ mod tests {
         }
     }
 
+    /// The run after a death, by which it is told.
+    fn after(life: &Life) -> Life {
+        Life { run: life.run + 1, started_ms: 3_000, ended_ms: None, ending: None, cause: None, ..life.clone() }
+    }
+
+    #[test]
+    fn a_death_without_a_restart_is_shown_to_nobody() {
+        let died = life(0, Some(Ending::Oom));
+        let comparison = compare("test", &[died.clone()], &[], TimeScale::OWN, 10_000);
+        assert_eq!((comparison.causes["memory_leak"].not_shown, comparison.causes["memory_leak"].deaths), (1, 0));
+        let evicted = life(0, Some(Ending::Evicted));
+        let comparison = compare("test", &[after(&died), died, evicted], &[], TimeScale::OWN, 10_000);
+        assert_eq!((comparison.causes["memory_leak"].not_shown, comparison.causes["memory_leak"].deaths), (0, 1));
+        assert_eq!(comparison.causes["node_pressure"].told["nothing"], 1);
+    }
+
     #[test]
     fn every_death_has_one_event_at_most_and_every_event_one_death() {
         let mut looping = life(4, Some(Ending::Exit));
@@ -266,6 +290,8 @@ mod tests {
             life(3, Some(Ending::Planned)),
             looping,
         ];
+        let next: Vec<Life> = lives.iter().map(after).collect();
+        let lives = [lives.to_vec(), next].concat();
         let events = [
             event(0, "container_oom", 2_300),
             event(0, "container_oom", 2_900),
@@ -290,7 +316,8 @@ mod tests {
 
     #[test]
     fn times_of_a_slowed_copy_are_compared_as_they_stand_there() {
-        let lives = [life(0, Some(Ending::Oom))];
+        let died = life(0, Some(Ending::Oom));
+        let lives = [after(&died), died];
         let scale = TimeScale { origin: 1_000, factor: 60 };
         let comparison = compare("slowed", &lives, &[event(0, "container_oom", 61_000)], scale, 60_000);
         assert_eq!(comparison.causes["memory_leak"].error_ms, Some([0, 0, 0]));

@@ -72,6 +72,12 @@ pub(crate) fn free_bytes(path: &Path) -> Result<u64> {
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
+/// Whether there is swap that cgroups of version 1 count beside memory.
+pub(crate) fn counts_swap() -> bool {
+    let there = std::fs::read_to_string("/proc/swaps").is_ok_and(|swaps| swaps.lines().count() > 1);
+    there && Path::new("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes").exists()
+}
+
 /// Where a program is, as a shell would find it; the folders of system programs are looked at as well.
 fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use lab_workload::script::Script;
+
 use crate::cgroup::Cgroups;
 use crate::clock::Clock;
 use crate::error::{LabError, Result, io};
@@ -188,6 +190,7 @@ impl Machine<'_> {
                 share: &pod.share,
                 cgroup: &cgroup,
                 memory_limit: plan.memory_limit,
+                swap_limited: crate::host::counts_swap(),
                 cpu_limit: plan.cpu_limit,
                 cpu_request: plan.cpu_request,
                 pids: plan.pids_limit,
@@ -197,6 +200,9 @@ impl Machine<'_> {
                 write_bps: plan.write_bps,
             },
         )?;
+        // A script that the workload refuses would end at once and be taken for a death.
+        Script::parse(&(script.join("\n") + "\n"))
+            .map_err(|error| LabError::Families { path: plan.family.clone(), reason: error.to_string() })?;
         let pid_file = folder.join("pid");
         let _ = std::fs::remove_file(&pid_file);
         let mut child = self.runc.run(&bundle, &id, &pid_file, &folder.join("runc.log"))?;
@@ -274,8 +280,11 @@ impl Machine<'_> {
         life.ended_ms = Some(ended);
         life.ending = Some(ending);
         life.exit_code = code;
-        life.cause = Life::cause_of(ending, plan.cause.as_deref(), last.limit_hits.unwrap_or(0));
-        life.onset_ms = onset(&pod.share.join("report"), run);
+        // With a limit on swap beside it the kernel counts the hits there.
+        let full = plan.memory_limit.is_some_and(|limit| last.memory_peak.is_some_and(|peak| peak >= limit / 100 * 99));
+        let hits = last.limit_hits.unwrap_or(0).max(u64::from(full));
+        life.cause = Life::cause_of(ending, plan.cause.as_deref(), hits);
+        life.onset_ms = onset(&pod.share.join("report"), run, plan.cause.as_deref(), life.started_ms);
         Ok(Run { lasted: ended - life.started_ms, life, ending })
     }
 
@@ -412,11 +421,31 @@ fn exit_code(child: &mut Child, id: &str) -> Result<Option<i32>> {
     }))
 }
 
-/// When the damage of a run began, as its workload wrote down.
-fn onset(report: &Path, run: u32) -> Option<i64> {
+/// When the damage of a run began, as its workload wrote down, on the lab's clock: growth of what its cause grows. Other
+/// growth does no harm.
+fn onset(report: &Path, run: u32, cause: Option<&str>, started: i64) -> Option<i64> {
+    let kinds: &[&str] = match cause? {
+        "memory_leak" => &["heap"],
+        "fd_leak" => &["files_open"],
+        "thread_leak" => &["threads"],
+        "disk_full" => &["disk"],
+        "cpu_starvation" => &["load", "burn"],
+        "lock_up" => &["lock"],
+        "cache_thrash" => &["cache"],
+        _ => return None,
+    };
     let text = std::fs::read_to_string(report).ok()?;
-    text.lines()
-        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|line| line["run"] == run && line["event"] == "onset")
-        .find_map(|line| line["at_ms"].as_i64())
+    let lines: Vec<serde_json::Value> = text
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .filter(|line: &serde_json::Value| line["run"] == run)
+        .collect();
+    let at = |line: &serde_json::Value| line["at_ms"].as_i64();
+    // The workload reads the wall clock, which may be set.
+    let begun = lines.iter().find(|line| line["event"] == "started").and_then(at)?;
+    let begins = |line: &&serde_json::Value| {
+        let detail = line["detail"].as_str().unwrap_or_default();
+        line["event"] == "onset" && kinds.iter().any(|kind| detail.split(' ').next() == Some(kind))
+    };
+    Some(started + lines.iter().find(begins).and_then(at)? - begun)
 }

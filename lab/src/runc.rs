@@ -34,6 +34,9 @@ pub struct Container<'a> {
     pub cgroup: &'a str,
     /// Bytes; none without limit.
     pub memory_limit: Option<u64>,
+    /// Whether there is swap, and the kernel can limit memory and swap together. Without swap that would change nothing but
+    /// where hits of the limit are counted.
+    pub swap_limited: bool,
     /// Cores; none without limit.
     pub cpu_limit: Option<f64>,
     /// Cores asked for; becomes the weight among neighbours.
@@ -54,7 +57,13 @@ impl Container<'_> {
     /// `config.json` of its bundle.
     #[must_use]
     pub fn config(&self) -> Value {
-        let memory = self.memory_limit.map_or_else(|| json!({}), |limit| json!({ "limit": limit }));
+        let memory = self.memory_limit.map_or_else(
+            || json!({}),
+            // Version 1 counts swap beside memory: without a limit on both a leak would go on into swap.
+            |limit| {
+                if self.swap_limited { json!({ "limit": limit, "swap": limit }) } else { json!({ "limit": limit }) }
+            },
+        );
         // As the kubelet does: 1024 shares for a core asked for, 2 at least.
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "cores are few and not negative")]
         let shares = ((self.cpu_request * 1024.0) as u64).max(2);
@@ -221,6 +230,7 @@ mod tests {
             share: path,
             cgroup: "/forewarn-lab/r/n/podu/a",
             memory_limit: Some(64 << 20),
+            swap_limited: false,
             cpu_limit: Some(0.05),
             cpu_request: 0.0,
             pids: 64,

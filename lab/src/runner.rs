@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -132,6 +133,7 @@ pub fn run(options: &LabOptions, stop: &AtomicBool, watcher: &dyn Watcher) -> Re
         watcher.cleaned(&cleaned);
     }
     std::fs::create_dir_all(&options.out).map_err(io(&options.out, "create the folder of the run"))?;
+    let _ = std::fs::remove_dir_all(volumes(&options.out));
     let digest = options.families.digest();
     let mut record = match Record::read(&options.out)? {
         Some(record) => {
@@ -151,10 +153,13 @@ pub fn run(options: &LabOptions, stop: &AtomicBool, watcher: &dyn Watcher) -> Re
     }
     let next = lives.iter().map(|life| life.index + 1).max().unwrap_or(0);
     if standing.ended < standing.wanted {
-        let sitting = sit(options, &host, &runc, &record, &journal, standing, next, stop, watcher);
-        // Before the error of the sitting is told: nothing may stay.
+        // Before an error or a panic of the sitting is told: nothing may stay.
+        let sat = catch_unwind(AssertUnwindSafe(|| {
+            sit(options, &host, &runc, &record, &journal, standing, next, stop, watcher)
+        }));
         let swept = clean::clean(&runc, &host.cgroups);
-        record.sittings.push(sitting?);
+        let _ = std::fs::remove_dir_all(volumes(&options.out));
+        record.sittings.push(sat.unwrap_or_else(|panic| resume_unwind(panic))?);
         record.write(&options.out)?;
         swept?;
     }
@@ -174,6 +179,22 @@ fn fresh(options: &LabOptions, digest: String) -> Result<Record> {
     let record = Record::new(run, options.seed, options.families.text().to_owned(), digest);
     record.write(&options.out)?;
     Ok(record)
+}
+
+/// Where the volumes of a run's pods lie while they live.
+fn volumes(out: &Path) -> PathBuf {
+    out.join("volumes")
+}
+
+/// Ends the other threads of a sitting, also where this one panics: they would be waited for for ever.
+struct Finish<'a>([&'a AtomicBool; 2]);
+
+impl Drop for Finish<'_> {
+    fn drop(&mut self) {
+        for flag in self.0 {
+            flag.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// What the threads of a sitting share.
@@ -213,7 +234,7 @@ fn sit(
     let waited = || Proc::of_host().pressure().cpu.map_or(0.0, |stall| stall.some);
     let waited_before = waited();
     let root = root_file_system()?;
-    let images = options.out.join("volumes");
+    let images = volumes(&options.out);
     std::fs::create_dir_all(&images).map_err(io(&images, "create the folder of the volumes"))?;
     let plan = options.families.nodes();
     let per_node = usize::try_from(plan.pods).unwrap_or(8).max(1);
@@ -269,6 +290,7 @@ fn sit(
     let mut sampler = Sampler::open(&options.out.join("lake"), &host.cgroups, newest)?;
     let done = AtomicBool::new(false);
     let measured = std::thread::scope(|scope| {
+        let _finish = Finish([&stopped, &done]);
         let slots: Vec<_> = (0..options.concurrency)
             .map(|slot| {
                 let (shared, node) = (&shared, shared.nodes[slot / per_node].clone());
@@ -277,6 +299,8 @@ fn sit(
             .collect();
         scope.spawn(|| shared.watch_nodes(&host.cgroups, &done));
         let samples = scope.spawn(|| {
+            // Lives that nobody looks at are of no use.
+            let _finish = Finish([&stopped, &stopped]);
             let sampled = sampler.every_second(clock, &shared.nodes, &|| lock(&shared.pods).clone(), &done);
             if sampled.is_err() {
                 stopped.store(true, Ordering::Relaxed);
@@ -300,7 +324,6 @@ fn sit(
     drop(exporter);
     let measuring = measured.map_err(|_| LabError::Host { reason: "the sampler ended in a panic".to_owned() })??;
     host.cgroups.remove(&format!("{}/{}", crate::cgroup::ROOT, record.run))?;
-    let _ = std::fs::remove_dir_all(&images);
     if let Some(error) = lock(&shared.fatal).take() {
         return Err(error);
     }
@@ -329,6 +352,11 @@ impl Shared<'_> {
             std::thread::sleep(Duration::from_millis(50));
         }
         while !self.is_over() {
+            // As a scheduler keeps away from a node with the taint memory-pressure:NoSchedule; else whoever comes is evicted.
+            if node.pressure.load(Ordering::Relaxed) {
+                std::thread::sleep(WATCH);
+                continue;
+            }
             let index = self.next.fetch_add(1, Ordering::Relaxed);
             let plan = self.families.draw(self.seed, index);
             let rolled = plan.end == PlannedEnd::Rollout;

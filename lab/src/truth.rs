@@ -106,17 +106,20 @@ impl Life {
     /// What a death was of, from how it ended and what the script was written for.
     ///
     /// A death that a script was not written for is its neighbours' or its machine's doing: killed for missed probes, it was
-    /// short of CPU; killed for memory below its own limit, or evicted, its node was short of memory. A container whose
-    /// memory is at its limit answers late before it dies: a probe kill of a memory leak with `limit_hits` is one of the leak.
+    /// short of CPU; killed for memory without ever having hit its own limit (`limit_hits`), or evicted, its node was short of
+    /// memory. A container whose memory is at its limit answers late before it dies: a probe kill of a memory leak that has hit
+    /// it is one of the leak.
     #[must_use]
     pub fn cause_of(ending: Ending, written: Option<&str>, limit_hits: u64) -> Option<String> {
         let own = match (ending, written.unwrap_or_default()) {
+            (Ending::Oom, _) if limit_hits == 0 => Some(NODE_PRESSURE),
             (Ending::Oom, "memory_leak" | "cache_thrash")
             | (Ending::Exit, "fd_leak" | "thread_leak" | "disk_full" | "poison" | "bad_start")
             | (Ending::Probe, "cpu_starvation" | "lock_up" | "cache_thrash") => written,
             (Ending::Probe, "memory_leak") if limit_hits > 0 => written,
             (Ending::Probe, _) => Some(CPU_STARVATION),
-            (Ending::Oom | Ending::Evicted, _) => Some(NODE_PRESSURE),
+            (Ending::Evicted, _) => Some(NODE_PRESSURE),
+            (Ending::Oom, _) => Some("unplanned_oom"),
             (Ending::Exit, _) => Some("unplanned_exit"),
             _ => None,
         };
@@ -163,7 +166,13 @@ impl Journal {
             .map_err(|error| LabError::Run { path: self.path.clone(), reason: error.to_string() })?;
         line.push(b'\n');
         let mut file = self.file.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        file.write_all(&line).and_then(|()| file.sync_data()).map_err(io(&self.path, "add to the journal"))
+        let before = file.metadata().map_err(io(&self.path, "look at the journal"))?.len();
+        let written = file.write_all(&line).and_then(|()| file.sync_data());
+        if written.is_err() {
+            // A full disk may have taken half a line, and the next one would be appended to it.
+            let _ = file.set_len(before);
+        }
+        written.map_err(io(&self.path, "add to the journal"))
     }
 }
 
@@ -264,7 +273,9 @@ pub(crate) mod tests {
     #[test]
     fn a_death_is_named_by_its_script_or_by_what_the_neighbours_did() {
         let cause = |ending, written| Life::cause_of(ending, written, 0);
-        assert_eq!(cause(Ending::Oom, Some("memory_leak")).as_deref(), Some("memory_leak"));
+        assert_eq!(Life::cause_of(Ending::Oom, Some("memory_leak"), 1).as_deref(), Some("memory_leak"));
+        assert_eq!(Life::cause_of(Ending::Oom, Some("poison"), 1).as_deref(), Some("unplanned_oom"));
+        assert_eq!(cause(Ending::Oom, Some("memory_leak")).as_deref(), Some(NODE_PRESSURE));
         assert_eq!(cause(Ending::Evicted, Some("memory_leak")).as_deref(), Some(NODE_PRESSURE));
         assert_eq!(cause(Ending::Oom, Some("poison")).as_deref(), Some(NODE_PRESSURE));
         assert_eq!(cause(Ending::Probe, None).as_deref(), Some(CPU_STARVATION));

@@ -39,7 +39,10 @@ impl Volume {
         let mut mount = Command::new("mount");
         mount.args(["-o", "loop,noatime"]).arg(image).arg(at);
         output(mount, &format!("mount {}", image.display()))?;
-        std::fs::set_permissions(at, Permissions::from_mode(0o777)).map_err(io(at, "open it to the workload"))?;
+        if let Err(error) = std::fs::set_permissions(at, Permissions::from_mode(0o777)) {
+            let _ = unmount(at);
+            return Err(io(at, "open it to the workload")(error));
+        }
         let mounts = std::fs::read_to_string("/proc/mounts").unwrap_or_default();
         let device = mounted(&mounts, at).map_or_else(String::new, |(device, _)| device);
         let numbers = std::fs::metadata(&device).ok().map(|meta| numbers(meta.rdev()));

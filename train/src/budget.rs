@@ -25,6 +25,8 @@ pub struct WatchedRows<'a> {
     pub observations: &'a [Observation],
     /// What the life of each row died of, by a truth that no feature sees; `None` where it did not die.
     pub causes: &'a [Option<String>],
+    /// What the life of each row was made to die of, whether it did or not; `None` where it was made to live.
+    pub written: &'a [Option<String>],
     /// Ticks in one unit of duration.
     pub ticks_per_unit: f64,
     /// Ticks in one hour.
@@ -38,7 +40,7 @@ pub struct WatchedRows<'a> {
 pub struct Alarms {
     /// Threshold.
     pub threshold: f64,
-    /// Hours watched.
+    /// Hours whose fate within the horizon is known: those of the other rows cannot hold a false alarm.
     pub hours: f64,
     /// Alarms after which the entity is known to have lived through the horizon.
     pub false_alarms: usize,
@@ -91,13 +93,11 @@ fn lives(rows: &WatchedRows<'_>) -> Vec<Vec<usize>> {
     lives
 }
 
-/// Hours watched by these rows: from the first row of each life to its last, and the time the last stands for.
-fn hours(rows: &WatchedRows<'_>, lives: &[Vec<usize>]) -> f64 {
-    let ticks = |life: &Vec<usize>| match (life.first(), life.last()) {
-        (Some(&first), Some(&last)) => rows.as_of[last] - rows.as_of[first] + rows.every,
-        _ => 0,
-    };
-    lives.iter().map(ticks).sum::<i64>() as f64 / rows.ticks_per_hour
+/// Hours that these rows stand for and whose fate is known: a row that is censored within the horizon can hold no false
+/// alarm, and its time would make any score look quieter than it is.
+fn hours(rows: &WatchedRows<'_>, horizon: f64) -> f64 {
+    let known = rows.observations.iter().filter(|row| row.duration() > horizon || row.cause().is_some()).count();
+    known as f64 * rows.every as f64 / rows.ticks_per_hour
 }
 
 /// False and unknown alarms of one life. A missing score raises none.
@@ -122,7 +122,7 @@ fn cries(rows: &WatchedRows<'_>, life: &[usize], score: &[f64], threshold: f64, 
 #[must_use]
 pub fn threshold(rows: &WatchedRows<'_>, score: &[f64], horizon: f64, budget: f64) -> f64 {
     let lives = lives(rows);
-    let hours = hours(rows, &lives);
+    let hours = hours(rows, horizon);
     let mut levels: Vec<f64> = score.iter().copied().filter(|value| !value.is_nan()).collect();
     levels.sort_unstable_by(|a, b| b.total_cmp(a));
     levels.dedup();
@@ -144,7 +144,7 @@ pub fn threshold(rows: &WatchedRows<'_>, score: &[f64], horizon: f64, budget: f6
 /// When there are too few groups to resample.
 pub fn alarms(rows: &WatchedRows<'_>, score: &[f64], threshold: f64, horizon: f64) -> Result<Alarms> {
     let lives = lives(rows);
-    let mut outcome = Alarms { threshold, hours: hours(rows, &lives), ..Alarms::default() };
+    let mut outcome = Alarms { threshold, hours: hours(rows, horizon), ..Alarms::default() };
     let (mut groups, mut caught) = (Vec::new(), Vec::new());
     for life in &lives {
         let (wrong, unknown) = cries(rows, life, score, threshold, horizon);
@@ -178,14 +178,25 @@ pub fn alarms(rows: &WatchedRows<'_>, score: &[f64], threshold: f64, horizon: f6
     Ok(outcome)
 }
 
+/// With whom those who die are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peers {
+    /// Everybody who lives through the horizon.
+    All,
+    /// Those of them that were made to die of the same.
+    Alike,
+}
+
 /// How well a score tells rows before a death of one cause from rows that are known to live: area under the ROC curve
 /// within the horizon, 0.5 where it knows nothing, with an interval resampled by group; `None` where too few died of it.
-/// Rows before deaths of other causes are left out.
+/// Rows before deaths of other causes are left out. Among `Peers::Alike` the living are those made to die of the same:
+/// what a score says of the kind of container is then worth nothing, and what it says of the moment is left.
 #[must_use]
 pub fn auc_by_cause(
     rows: &WatchedRows<'_>,
     score: &[f64],
     horizon: f64,
+    peers: Peers,
     replicates: usize,
 ) -> BTreeMap<String, Option<Interval>> {
     let mut names: Vec<&String> = rows.causes.iter().flatten().collect();
@@ -201,7 +212,9 @@ pub fn auc_by_cause(
     for name in names {
         let dying = (0..score.len())
             .filter(|&row| dies(row) && rows.causes[row].as_ref() == Some(name) && !score[row].is_nan());
-        let chosen: Vec<usize> = dying.chain(lives.iter().copied()).collect();
+        let living =
+            lives.iter().copied().filter(|&row| peers == Peers::All || rows.written[row].as_ref() == Some(name));
+        let chosen: Vec<usize> = dying.chain(living).collect();
         let positive: Vec<bool> = chosen.iter().map(|&row| dies(row)).collect();
         let scores: Vec<f64> = chosen.iter().map(|&row| score[row]).collect();
         let groups: Vec<&str> = chosen.iter().map(|&row| rows.groups[row].as_str()).collect();
@@ -228,6 +241,7 @@ mod tests {
         as_of: Vec<i64>,
         observations: Vec<Observation>,
         causes: Vec<Option<String>>,
+        written: Vec<Option<String>>,
     }
 
     impl Owned {
@@ -238,6 +252,7 @@ mod tests {
                 as_of: &self.as_of,
                 observations: &self.observations,
                 causes: &self.causes,
+                written: &self.written,
                 ticks_per_unit: 1.0,
                 ticks_per_hour: 100.0,
                 every: 10,
@@ -247,7 +262,14 @@ mod tests {
 
     /// Lives of ten rows, ten ticks apart: one that dies at 100, one that lives on to 1,000, one censored at 100.
     fn three() -> Owned {
-        let mut owned = Owned { lives: vec![], groups: vec![], as_of: vec![], observations: vec![], causes: vec![] };
+        let mut owned = Owned {
+            lives: vec![],
+            groups: vec![],
+            as_of: vec![],
+            observations: vec![],
+            causes: vec![],
+            written: vec![],
+        };
         let died = Outcome::Failed(Cause(0));
         let ends = [
             ("dies", 100.0, died),
@@ -261,6 +283,7 @@ mod tests {
                 owned.as_of.push(step * 10);
                 owned.observations.push(Observation::try_new(until - step as f64 * 10.0, outcome).unwrap());
                 owned.causes.push((name == "dies").then(|| "leak".to_owned()));
+                owned.written.push((name != "leaves").then(|| "leak".to_owned()));
             }
         }
         owned
@@ -276,7 +299,8 @@ mod tests {
         (score[11], score[12], score[15]) = (0.8, 0.8, 0.95);
         score[28] = 0.85;
         let outcome = alarms(&rows, &score, 0.7, 60.0).unwrap();
-        assert!((outcome.hours - 3.0).abs() < 1e-12);
+        // Six of the leaving one's ten rows are censored within the horizon.
+        assert!((outcome.hours - 2.4).abs() < 1e-12);
         assert_eq!((outcome.false_alarms, outcome.unknown), (2, 1));
         assert_eq!(outcome.deaths["leak"], Foretold { deaths: 1, caught: 1, lead: vec![50.0] });
         // A warning further ahead than the horizon warns of nothing.
@@ -292,11 +316,11 @@ mod tests {
         let mut score = vec![0.0; 30];
         score[9] = 0.5;
         (score[12], score[15]) = (0.6, 0.4);
-        // In three hours: none allowed, one, two.
+        // In 2.4 hours: none allowed, one, two.
         let at = |budget| threshold(&rows, &score, 60.0, budget);
         assert!(at(0.0) > 0.6);
-        assert!((at(0.34) - 0.5).abs() < 1e-12, "0.4 would be a second false alarm");
-        assert!((at(0.67) - 0.4).abs() < 1e-12);
+        assert!((at(0.42) - 0.5).abs() < 1e-12, "0.4 would be a second false alarm");
+        assert!((at(0.84) - 0.4).abs() < 1e-12);
         let missing = vec![f64::NAN; 30];
         assert!(threshold(&rows, &missing, 60.0, 1.0).is_infinite());
         assert_eq!(alarms(&rows, &missing, 0.5, 60.0).unwrap().false_alarms, 0);
@@ -310,10 +334,10 @@ mod tests {
         }
         let rows = owned.rows();
         let knowing: Vec<f64> = (0..30).map(|row| if (4..10).contains(&row) { 1.0 } else { 0.0 }).collect();
-        let area = auc_by_cause(&rows, &knowing, 60.0, 50)["leak"].unwrap();
+        let area = auc_by_cause(&rows, &knowing, 60.0, Peers::All, 50)["leak"].unwrap();
         assert!((area.estimate - 1.0).abs() < 1e-12, "{area:?}");
         let blind = vec![0.3; 30];
-        let area = auc_by_cause(&rows, &blind, 60.0, 50)["leak"].unwrap();
+        let area = auc_by_cause(&rows, &blind, 60.0, Peers::Alike, 50)["leak"].unwrap();
         assert!((area.estimate - 0.5).abs() < 1e-12, "{area:?}");
     }
 }

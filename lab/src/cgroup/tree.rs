@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use super::{ROOT, refuse};
 use crate::error::{Result, io};
@@ -92,14 +93,9 @@ fn kill(mounts: &[String], path: &str) -> Result<()> {
         thaw(Path::new(&folder));
     }
     // Some may be gone by now, which is not worth a word; whoever stays is found by the next try.
-    let _ = Command::new("kill")
-        .arg("-KILL")
-        .args(&pids)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()
-        .map_err(io(Path::new("kill"), "run it to end the processes of a cgroup (package procps)"))?;
+    for pid in pids.iter().filter_map(|pid| Pid::from_raw(pid.trim().parse().ok()?)) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
     Ok(())
 }
 
@@ -135,6 +131,8 @@ pub(super) fn children(mounts: &[String], path: &str) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
     use std::path::PathBuf;
 
     use super::*;

@@ -126,7 +126,9 @@ impl Script {
         let mut onsets: Vec<(u64, &'static str)> =
             levels.into_iter().filter_map(|(level, kind)| Some((level?.onset_ms()?, kind))).collect();
         onsets.extend(self.load.as_ref().and_then(Load::onset_ms).map(|at| (at, "load")));
-        onsets.extend(self.lock.as_ref().map(|lock| (lock.onset_ms, "lock")));
+        // A lock-up that stutters before has begun when it begins to stutter.
+        let begins = |lock: &Lock| lock.onset_ms.saturating_sub(lock.stutter.as_ref().map_or(0, |s| s.lead_ms));
+        onsets.extend(self.lock.as_ref().map(|lock| (begins(lock), "lock")));
         onsets.sort_unstable();
         onsets
     }
