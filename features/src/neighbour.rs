@@ -70,7 +70,8 @@ impl Pool {
 
     fn add(&mut self, value: f32) {
         self.count += 1;
-        self.rank(value, 1);
+        // Of zeros with either sign, whichever came first would be kept; the sum makes -0 a 0.
+        self.rank(value + 0.0, 1);
         self.sum.add(f64::from(value));
         if let Some(squares) = &mut self.squares {
             // 24 bits squared are 48: exact.

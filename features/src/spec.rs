@@ -25,7 +25,7 @@ pub(crate) use statistic::check_statistic;
 /// 2: tiles know gaps, lives and stale marks; sums are shifted; parts are combined.
 /// 3: windows of failures are half-open as those of tiles are; the CPU limit falls back to quota over period; errors of
 /// a drive run on over reboots.
-/// 4: counts of probes run on over restarts of their container.
+/// 4: counts of probes run on over restarts of their container; the largest of zeros of either sign is 0.
 pub const KERNEL_VERSION: u32 = 4;
 
 /// Metrics whose value is the start of a life: process counters begin at zero there.

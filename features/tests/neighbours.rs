@@ -143,6 +143,13 @@ proptest! {
 }
 
 #[test]
+fn zeros_of_either_sign_are_the_same_zero() {
+    let rows: [Row; 3] = [(1, 0, 1, 0.0), (1, 0, 1, -0.0), (1, 0, 1, -0.0)];
+    let turned = [rows[1], rows[2], rows[0]];
+    assert_eq!(filled(&collected(&rows), &rows), filled(&collected(&turned), &rows));
+}
+
+#[test]
 fn a_node_reads_its_pods_and_takes_nothing_out() {
     let pods = spec(vec![("value", FlatSource::Age)]);
     let nodes = spec(vec![
