@@ -145,9 +145,9 @@ pub fn compare(rules: &str, lives: &[Life], events: &[StoredEvent], scale: TimeS
             let told = comparison.events.entry(event.cause.clone()).or_default();
             told.events += 1;
             if right {
-                told.right += 1
+                told.right += 1;
             } else {
-                told.other += 1
+                told.other += 1;
             }
             // A scrape is a moment, and the kernel's second is cut off.
             let inside = event.t_low - 1_000 <= at && at <= event.t_high + 1_000;
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn a_death_without_a_restart_is_shown_to_nobody() {
         let died = life(0, Some(Ending::Oom));
-        let comparison = compare("test", &[died.clone()], &[], TimeScale::OWN, 10_000);
+        let comparison = compare("test", std::slice::from_ref(&died), &[], TimeScale::OWN, 10_000);
         assert_eq!((comparison.causes["memory_leak"].not_shown, comparison.causes["memory_leak"].deaths), (1, 0));
         let evicted = life(0, Some(Ending::Evicted));
         let comparison = compare("test", &[after(&died), died, evicted], &[], TimeScale::OWN, 10_000);

@@ -308,7 +308,7 @@ impl Machine<'_> {
         pod: &Arc<Pod>,
         child: &mut Child,
         id: &str,
-        socket: &PathBuf,
+        socket: &Path,
         life: &mut Life,
         end_at: i64,
     ) -> Result<(Option<Wish>, Option<i32>)> {

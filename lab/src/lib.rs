@@ -13,7 +13,7 @@
 //! | [`runc`], [`volume`], [`cgroup`], [`host`], [`clean`] | the machine below |
 //! | `sampler`, [`proc`], [`exposition`], [`exporter`] | what is seen, and who is shown it |
 //! | [`truth`], [`record`] | what really happened, and with what it was made |
-//! | [`compare`], [`publish`] | the event rules beside the truth; the data set |
+//! | [`mod@compare`], [`publish`] | the event rules beside the truth; the data set |
 //!
 //! Linux and root; everything else is refused with what to do. `families`, `compare`, `truth` and the exposition need
 //! neither.
