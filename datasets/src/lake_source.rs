@@ -58,7 +58,8 @@ impl LakeSource {
         })?;
         let from = config.from.as_deref().map(|text| config::moment("from", text)).transpose()?.unwrap_or(first);
         let until = config.until.as_deref().map(|text| config::moment("until", text)).transpose()?.unwrap_or(last + 1);
-        let mut inputs = vec![Input::of("spec", serde_json::to_string(&config).unwrap_or_default().as_bytes())];
+        let mut inputs =
+            vec![Input::of("spec", serde_json::to_string(&config.placeless()).unwrap_or_default().as_bytes())];
         // Digests of the files say what was read; the number of a commit would change with every compaction.
         let mut files: Vec<&str> = lake
             .snapshot()

@@ -69,7 +69,11 @@ impl Segment {
 /// Numbers of the segments there are, ascending.
 pub(super) fn segments(lake: &Path) -> Result<Vec<u64>> {
     let folder = lake.join("wal");
-    let entries = fs::read_dir(&folder).map_err(DatasetError::io(&folder, "list the log"))?;
+    let entries = match fs::read_dir(&folder) {
+        // A published lake has no log, and version control keeps no empty folder.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(DatasetError::io(&folder, "list the log"))?,
+    };
     let mut numbers = Vec::new();
     for entry in entries {
         let entry = entry.map_err(DatasetError::io(&folder, "list the log"))?;

@@ -232,6 +232,23 @@ impl LakeBuildConfig {
         Ok(config)
     }
 
+    /// The same with the names of its files alone: their contents are pinned each by itself, and where they lay must not make
+    /// another data set.
+    pub(super) fn placeless(&self) -> Self {
+        let mut config = self.clone();
+        let name = |path: &mut PathBuf| {
+            if let Some(name) = path.file_name() {
+                *path = PathBuf::from(name);
+            }
+        };
+        [&mut config.labels.rules, &mut config.labels.actions].into_iter().flatten().for_each(name);
+        config.labels.notices.iter_mut().map(NoticeSource::path_mut).for_each(name);
+        if let FeatureConfig::File(file) = &mut config.features {
+            name(file);
+        }
+        config
+    }
+
     /// The feature spec, against the standard catalogue.
     ///
     /// # Errors
