@@ -387,7 +387,7 @@ fn page(printed: &Printed) -> String {
         (Peers::All, "Rows before a death of the cause against all rows that live through; 0.5 knows nothing."),
         (
             Peers::Alike,
-            "The same against rows of containers made to die of the same cause that live through: knowing the kind is worth nothing here, only the moment counts. A poison request gives no sign, so every score must be at 0.5.",
+            "The same against rows of containers made to die of the same cause that live through: knowing the kind is worth nothing here, only the moment counts. A poison request gives no sign, so no score should know its moment.",
         ),
     ] {
         let among = if peers == Peers::All { "" } else { ", among their own kind" };
