@@ -248,7 +248,6 @@ struct Part {
     observations: Vec<survival::Observation>,
     causes: Vec<Option<String>>,
     written: Vec<Option<String>>,
-    ticks_per_unit: f64,
     ticks_per_hour: f64,
 }
 
@@ -265,7 +264,6 @@ impl Part {
             observations: chosen.iter().map(|&row| rows.observations[row]).collect(),
             causes: chosen.iter().map(|&row| told.causes[row].clone()).collect(),
             written: chosen.iter().map(|&row| told.written[row].clone()).collect(),
-            ticks_per_unit,
             ticks_per_hour: 3_600.0 / seconds * ticks_per_unit,
         }
     }
@@ -278,7 +276,6 @@ impl Part {
             observations: &self.observations,
             causes: &self.causes,
             written: &self.written,
-            ticks_per_unit: self.ticks_per_unit,
             ticks_per_hour: self.ticks_per_hour,
             every: EVERY,
         }

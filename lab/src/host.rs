@@ -5,6 +5,7 @@ use std::process::Command;
 
 use crate::cgroup::Cgroups;
 use crate::error::{LabError, Result, io};
+use crate::proc::file_system;
 
 /// Programs of the system that the lab runs, and the packages they come in.
 const PROGRAMS: [(&str, &str); 3] = [("mkfs.ext4", "e2fsprogs"), ("mount", "mount"), ("umount", "mount")];
@@ -50,7 +51,7 @@ impl Host {
         // Hosts of version 1 count pressure in the hierarchy of version 2 that most mount beside it.
         let cgroups = Cgroups::of_host()?.with_pressure_of_v2();
         let there = out.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
-        let free = free_bytes(there)?;
+        let free = file_system(there)?.available;
         let needed = ROOM_EACH * concurrency as u64;
         if free < needed {
             return Err(LabError::Host {
@@ -64,12 +65,6 @@ impl Host {
         }
         Ok(Self { cgroups, runc })
     }
-}
-
-/// Bytes that may still be written below a path.
-pub(crate) fn free_bytes(path: &Path) -> Result<u64> {
-    let stat = rustix::fs::statvfs(path).map_err(|error| io(path, "ask for its free space")(error.into()))?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 /// Whether there is swap that cgroups of version 1 count beside memory.

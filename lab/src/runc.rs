@@ -10,12 +10,11 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::{Value, json};
 
+use crate::cgroup::CPU_PERIOD_US;
 use crate::error::{LabError, Result, io};
 
 /// User and group inside a container: nobody in particular.
 const USER: u32 = 65_532;
-/// Length of a CPU accounting period, microseconds.
-pub const CPU_PERIOD: u64 = 100_000;
 
 /// What one container is made of.
 #[derive(Debug, Clone)]
@@ -74,9 +73,9 @@ impl Container<'_> {
                 clippy::cast_precision_loss,
                 reason = "microseconds of a period"
             )]
-            let quota = ((cores * CPU_PERIOD as f64) as i64).max(1_000);
+            let quota = ((cores * CPU_PERIOD_US as f64) as i64).max(1_000);
             cpu["quota"] = quota.into();
-            cpu["period"] = CPU_PERIOD.into();
+            cpu["period"] = CPU_PERIOD_US.into();
         }
         let block = self.device.map_or_else(
             || json!({}),

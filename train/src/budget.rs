@@ -27,8 +27,6 @@ pub struct WatchedRows<'a> {
     pub causes: &'a [Option<String>],
     /// What the life of each row was made to die of, whether it did or not; `None` where it was made to live.
     pub written: &'a [Option<String>],
-    /// Ticks in one unit of duration.
-    pub ticks_per_unit: f64,
     /// Ticks in one hour.
     pub ticks_per_hour: f64,
     /// Ticks between two rows of a life.
@@ -253,7 +251,6 @@ mod tests {
                 observations: &self.observations,
                 causes: &self.causes,
                 written: &self.written,
-                ticks_per_unit: 1.0,
                 ticks_per_hour: 100.0,
                 every: 10,
             }

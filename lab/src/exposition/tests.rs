@@ -255,18 +255,3 @@ fn idle_time_never_falls() {
     assert!((idle.after(0.5, 12.0, 1.4) - 4.6).abs() < 1e-12);
     assert!(Idle::default().after(0.5, 1.0, 0.7) >= 0.0);
 }
-
-#[test]
-#[ignore = "measures; run it with --release --nocapture"]
-fn ten_containers_cost_well_below_a_millisecond() {
-    let fleet = Fleet { nodes: vec![node(); 4], pods: vec![pod(); 40], containers: vec![container(); 40] };
-    let mut out = String::new();
-    let begin = std::time::Instant::now();
-    for _ in 0..100 {
-        out.clear();
-        write(&mut out, &fleet);
-    }
-    let each = begin.elapsed().as_secs_f64() / 100.0 / 4.0;
-    println!("{} bytes, {:.1} microseconds per 10 containers", out.len(), each * 1e6);
-    assert!(each < 1e-3, "{each} s per 10 containers");
-}

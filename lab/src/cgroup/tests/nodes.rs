@@ -79,7 +79,7 @@ fn nothing_outside_the_lab_is_touched() {
 }
 
 #[test]
-#[ignore = "needs root and control groups"]
+#[ignore = "needs root and control groups; .ci/run runs it where there are"]
 fn on_this_host_a_node_is_made_read_and_removed_with_what_runs_in_it() {
     let cgroups = Cgroups::of_host().unwrap().with_pressure_of_v2();
     let run = format!("{ROOT}/test-{}", std::process::id());
