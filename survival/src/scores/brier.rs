@@ -211,36 +211,43 @@ pub(crate) struct TimePlan {
 
 impl TimePlan {
     pub(crate) fn new(times: &[f64], censoring: &CensoringWeights) -> Result<Self> {
-        if times.len() < 2 {
-            return Err(SurvivalError::Shape {
-                what: "times to integrate over (at least 2)",
-                expected: 2,
-                got: times.len(),
-            });
-        }
-        for pair in times.windows(2) {
-            if pair[1].is_nan() || pair[0].is_nan() || pair[1] <= pair[0] {
-                return Err(SurvivalError::Domain {
-                    what: "time to integrate over",
-                    value: pair[1],
-                    domain: "above the time before it",
-                });
-            }
-        }
-        let last = times.len() - 1;
-        let span = times[last] - times[0];
-        let mut share = Vec::with_capacity(times.len());
+        let share = trapezoid_shares(times)?;
         let mut alive = Vec::with_capacity(times.len());
-        for (k, &time) in times.iter().enumerate() {
+        for (&time, weight) in times.iter().zip(&share) {
             censoring.check(time)?;
-            let left = if k == 0 { time } else { times[k - 1] };
-            let right = if k == last { time } else { times[k + 1] };
-            let weight = 0.5 * (right - left) / span;
-            share.push(weight);
             alive.push(weight / censoring.at(time));
         }
         Ok(Self { times: times.to_vec(), share, alive })
     }
+}
+
+/// Weights of the trapezoid rule that sum to 1 over at least two increasing times.
+pub(crate) fn trapezoid_shares(times: &[f64]) -> Result<Vec<f64>> {
+    if times.len() < 2 {
+        return Err(SurvivalError::Shape {
+            what: "times to integrate over (at least 2)",
+            expected: 2,
+            got: times.len(),
+        });
+    }
+    for pair in times.windows(2) {
+        if pair[1].is_nan() || pair[0].is_nan() || pair[1] <= pair[0] {
+            return Err(SurvivalError::Domain {
+                what: "time to integrate over",
+                value: pair[1],
+                domain: "above the time before it",
+            });
+        }
+    }
+    let last = times.len() - 1;
+    let span = times[last] - times[0];
+    Ok((0..times.len())
+        .map(|k| {
+            let left = if k == 0 { times[0] } else { times[k - 1] };
+            let right = if k == last { times[last] } else { times[k + 1] };
+            0.5 * (right - left) / span
+        })
+        .collect())
 }
 
 /// Where the requested times fall on a curve's grid; found once and kept while the curves share one grid.

@@ -46,32 +46,12 @@ pub fn reliability_table(
     bins: usize,
     level: f64,
 ) -> Result<ReliabilityTable> {
-    check_rows("predicted probabilities", observations.len(), predicted.len())?;
-    check_values("predicted probabilities", predicted)?;
-    if let Some(&value) = predicted.iter().find(|p| !(0.0..=1.0).contains(*p)) {
-        return Err(SurvivalError::Domain { what: "predicted probability", value, domain: "in [0, 1]" });
-    }
-    if !(horizon.is_finite() && horizon > 0.0) {
-        return Err(SurvivalError::Domain { what: "horizon", value: horizon, domain: "positive and finite" });
-    }
-    if bins == 0 {
-        return Err(SurvivalError::Domain { what: "number of bins", value: 0.0, domain: "at least 1" });
-    }
+    check_probabilities(observations, predicted)?;
+    check_horizon(horizon)?;
     let n = observations.len();
-    let mut order: Vec<usize> = (0..n).collect();
-    order.sort_by(|&a, &b| predicted[a].total_cmp(&predicted[b]));
     let mut table = Vec::with_capacity(bins);
     let mut expected_error = 0.0;
-    let mut start = 0;
-    for bin in 1..=bins {
-        let mut end = (n * bin / bins).max(start);
-        if end == start {
-            continue;
-        }
-        while end < n && predicted[order[end]] <= predicted[order[end - 1]] {
-            end += 1;
-        }
-        let members = &order[start..end];
+    for members in bins_by_prediction(predicted, bins)? {
         let rows = members.len();
         let mean = members.iter().map(|&row| predicted[row]).sum::<f64>() / rows as f64;
         let own: Vec<Observation> = members.iter().map(|&row| observations[row]).collect();
@@ -87,9 +67,49 @@ pub fn reliability_table(
             low: 1.0 - high,
             high: 1.0 - low,
         });
-        start = end;
     }
     Ok(ReliabilityTable { horizon, bins: table, expected_error })
+}
+
+/// Row numbers sorted by prediction and cut into at most `bins` groups of equal size, equal predictions together.
+pub(super) fn bins_by_prediction(predicted: &[f64], bins: usize) -> Result<Vec<Vec<usize>>> {
+    if bins == 0 {
+        return Err(SurvivalError::Domain { what: "number of bins", value: 0.0, domain: "at least 1" });
+    }
+    let n = predicted.len();
+    let mut order: Vec<usize> = (0..n).collect();
+    order.sort_by(|&a, &b| predicted[a].total_cmp(&predicted[b]));
+    let mut groups = Vec::new();
+    let mut start = 0;
+    for bin in 1..=bins {
+        let mut end = (n * bin / bins).max(start);
+        if end == start {
+            continue;
+        }
+        while end < n && predicted[order[end]] <= predicted[order[end - 1]] {
+            end += 1;
+        }
+        groups.push(order[start..end].to_vec());
+        start = end;
+    }
+    Ok(groups)
+}
+
+/// One probability per observation.
+pub(super) fn check_probabilities(observations: &[Observation], predicted: &[f64]) -> Result<()> {
+    check_rows("predicted probabilities", observations.len(), predicted.len())?;
+    check_values("predicted probabilities", predicted)?;
+    if let Some(&value) = predicted.iter().find(|p| !(0.0..=1.0).contains(*p)) {
+        return Err(SurvivalError::Domain { what: "predicted probability", value, domain: "in [0, 1]" });
+    }
+    Ok(())
+}
+
+pub(super) fn check_horizon(horizon: f64) -> Result<()> {
+    if horizon.is_finite() && horizon > 0.0 {
+        return Ok(());
+    }
+    Err(SurvivalError::Domain { what: "horizon", value: horizon, domain: "positive and finite" })
 }
 
 /// Failure probabilities at a horizon read from curves, for [`reliability_table`] and detection scores.
@@ -117,6 +137,16 @@ pub struct DCalibration {
     pub chi_square: f64,
     /// P(χ²_{B−1} > chi_square). A guard, not a rank: large means no misfit was seen.
     pub p_value: f64,
+}
+
+impl DCalibration {
+    /// max_b |count_b/n − 1/B|: how far the worst bin lies from its share, in [0, 1 − 1/B].
+    #[must_use]
+    pub fn worst_deviation(&self) -> f64 {
+        let rows: f64 = self.counts.iter().sum();
+        let share = 1.0 / self.counts.len() as f64;
+        self.counts.iter().map(|count| (count / rows - share).abs()).fold(0.0, f64::max)
+    }
 }
 
 /// D-calibration with `bins` equal bins of S.

@@ -78,7 +78,6 @@ pub fn uno(training: &[Observation], observations: &[Observation], risk: &[f64],
     count_pairs(observations, risk, &first_weight, &vec![1.0; observations.len()])
 }
 
-/// Pairs by one walk back through time: units still at risk sit in a tree over the ranks of their risks.
 fn count_pairs(
     observations: &[Observation],
     risk: &[f64],
@@ -87,6 +86,44 @@ fn count_pairs(
 ) -> Result<Concordance> {
     check_rows("risks", observations.len(), risk.len())?;
     check_values("risks", risk)?;
+    sum_pairs(observations, risk, first_weight, later_weight).index(observations.len())
+}
+
+/// Weights of the pairs by what the risks say about them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PairSums {
+    pub(super) concordant: f64,
+    pub(super) discordant: f64,
+    pub(super) tied_risk: f64,
+}
+
+impl PairSums {
+    pub(super) fn add(&mut self, other: Self) {
+        self.concordant += other.concordant;
+        self.discordant += other.discordant;
+        self.tied_risk += other.tied_risk;
+    }
+
+    pub(super) fn index(self, rows: usize) -> Result<Concordance> {
+        let Self { concordant, discordant, tied_risk } = self;
+        let comparable = concordant + discordant + tied_risk;
+        if comparable.is_nan() || comparable <= 0.0 {
+            return Err(SurvivalError::NoComparablePair { rows });
+        }
+        let index = (concordant + 0.5 * tied_risk) / comparable;
+        Ok(Concordance { index, concordant, discordant, tied_risk, comparable })
+    }
+}
+
+/// Pairs by one walk back through time: units still at risk sit in a tree over the ranks of their risks.
+///
+/// A pair weighs `first_weight` of the unit that failed times `later_weight` of the one that outlived it.
+pub(super) fn sum_pairs(
+    observations: &[Observation],
+    risk: &[f64],
+    first_weight: &[f64],
+    later_weight: &[f64],
+) -> PairSums {
     let (rank, ranks) = ranks_of(risk);
     // (duration, row) side by side: sorting then never jumps back into the observations.
     let mut by_time: Vec<(f64, usize)> = observations.iter().map(Observation::duration).zip(0..).collect();
@@ -95,7 +132,7 @@ fn count_pairs(
     by_entry.sort_unstable_by(|&a, &b| observations[b].entry().total_cmp(&observations[a].entry()));
 
     let mut tree = Fenwick::new(ranks);
-    let (mut concordant, mut discordant, mut tied_risk) = (0.0, 0.0, 0.0);
+    let mut sums = PairSums::default();
     let (mut start, mut left) = (0, 0);
     while start < by_time.len() {
         let time = by_time[start].0;
@@ -114,12 +151,7 @@ fn count_pairs(
         }
         for &(_, row) in &by_time[start..end] {
             if observations[row].failed() && first_weight[row] > 0.0 {
-                let below = tree.sum_below(rank[row]);
-                let tied = tree.at(rank[row]);
-                let above = tree.total() - below - tied;
-                concordant += first_weight[row] * below;
-                tied_risk += first_weight[row] * tied;
-                discordant += first_weight[row] * above;
+                sums.add(tree.against(rank[row], first_weight[row]));
             }
         }
         for &(_, row) in &by_time[start..end] {
@@ -129,16 +161,11 @@ fn count_pairs(
         }
         start = end;
     }
-    let comparable = concordant + discordant + tied_risk;
-    if comparable.is_nan() || comparable <= 0.0 {
-        return Err(SurvivalError::NoComparablePair { rows: observations.len() });
-    }
-    let index = (concordant + 0.5 * tied_risk) / comparable;
-    Ok(Concordance { index, concordant, discordant, tied_risk, comparable })
+    sums
 }
 
 /// Dense ranks of the risks, and how many distinct values there are.
-fn ranks_of(risk: &[f64]) -> (Vec<usize>, usize) {
+pub(super) fn ranks_of(risk: &[f64]) -> (Vec<usize>, usize) {
     // Adding 0 turns −0 into 0, which the total order would otherwise keep apart.
     let mut sorted: Vec<(f64, usize)> = risk.iter().map(|r| r + 0.0).zip(0..).collect();
     sorted.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
@@ -154,18 +181,18 @@ fn ranks_of(risk: &[f64]) -> (Vec<usize>, usize) {
 }
 
 /// Prefix sums under single additions, each in O(log n); integers below 2⁵³ stay exact.
-struct Fenwick {
+pub(super) struct Fenwick {
     tree: Vec<f64>,
     values: Vec<f64>,
     total: f64,
 }
 
 impl Fenwick {
-    fn new(size: usize) -> Self {
+    pub(super) fn new(size: usize) -> Self {
         Self { tree: vec![0.0; size + 1], values: vec![0.0; size], total: 0.0 }
     }
 
-    fn add(&mut self, position: usize, amount: f64) {
+    pub(super) fn add(&mut self, position: usize, amount: f64) {
         self.values[position] += amount;
         self.total += amount;
         let mut node = position + 1;
@@ -185,11 +212,11 @@ impl Fenwick {
         sum
     }
 
-    fn at(&self, position: usize) -> f64 {
-        self.values[position]
-    }
-
-    fn total(&self) -> f64 {
-        self.total
+    /// The units in the tree against one that failed before them with this rank and weight.
+    pub(super) fn against(&self, rank: usize, weight: f64) -> PairSums {
+        let below = self.sum_below(rank);
+        let tied = self.values[rank];
+        let above = self.total - below - tied;
+        PairSums { concordant: weight * below, discordant: weight * above, tied_risk: weight * tied }
     }
 }

@@ -155,7 +155,8 @@ impl ClusterBootstrap {
         Ok(PairedInterval { difference, low, high, level: self.level, p_value })
     }
 
-    fn replicate_values(&self, statistic: &impl Fn(&[f64]) -> Option<f64>) -> Result<(f64, Vec<f64>)> {
+    /// The statistic on the data and on every replicate in which it is defined.
+    pub(crate) fn replicate_values(&self, statistic: &impl Fn(&[f64]) -> Option<f64>) -> Result<(f64, Vec<f64>)> {
         let mut weights = vec![1.0; self.cluster_of_row.len()];
         let undefined = SurvivalError::UndefinedStatistic { undefined: self.replicates, replicates: self.replicates };
         let estimate = statistic(&weights).filter(|v| v.is_finite()).ok_or(undefined)?;
@@ -174,6 +175,25 @@ impl ClusterBootstrap {
         Ok((estimate, values))
     }
 
+    /// The statistic with each cluster left out in turn; `None` where it is undefined.
+    pub(crate) fn without_each_cluster(&self, statistic: &impl Fn(&[f64]) -> Option<f64>) -> Option<Vec<f64>> {
+        let mut weights = vec![1.0; self.cluster_of_row.len()];
+        (0..self.clusters)
+            .map(|left_out| {
+                for (weight, &cluster) in weights.iter_mut().zip(&self.cluster_of_row) {
+                    *weight = if cluster == left_out { 0.0 } else { 1.0 };
+                }
+                statistic(&weights).filter(|v| v.is_finite())
+            })
+            .collect()
+    }
+
+    /// Nominal level of the intervals.
+    #[must_use]
+    pub fn level(&self) -> f64 {
+        self.level
+    }
+
     /// How often each cluster is drawn in one replicate.
     fn draw(&self, replicate: usize) -> Vec<u32> {
         let mut generator = Xoshiro::new(self.seed, replicate as u64);
@@ -185,7 +205,7 @@ impl ClusterBootstrap {
     }
 
     /// Σ of values and number of rows per cluster.
-    fn cluster_sums(&self, what: &'static str, values: &[f64]) -> Result<Vec<(f64, f64)>> {
+    pub(crate) fn cluster_sums(&self, what: &'static str, values: &[f64]) -> Result<Vec<(f64, f64)>> {
         check_rows(what, self.cluster_of_row.len(), values.len())?;
         check_values(what, values)?;
         let mut sums = vec![(0.0, 0.0); self.clusters];
@@ -196,7 +216,7 @@ impl ClusterBootstrap {
         Ok(sums)
     }
 
-    fn replicate_means(&self, sums: &[(f64, f64)]) -> Vec<f64> {
+    pub(crate) fn replicate_means(&self, sums: &[(f64, f64)]) -> Vec<f64> {
         (0..self.replicates)
             .map(|replicate| {
                 let mut generator = Xoshiro::new(self.seed, replicate as u64);
@@ -211,7 +231,7 @@ impl ClusterBootstrap {
             .collect()
     }
 
-    fn percentiles(&self, mut values: Vec<f64>) -> (f64, f64) {
+    pub(crate) fn percentiles(&self, mut values: Vec<f64>) -> (f64, f64) {
         values.sort_unstable_by(f64::total_cmp);
         let tail = 0.5 * (1.0 - self.level);
         (percentile(&values, tail), percentile(&values, 1.0 - tail))
@@ -219,32 +239,32 @@ impl ClusterBootstrap {
 }
 
 /// Linear interpolation between order statistics (type 7 of Hyndman & Fan), on sorted values.
-fn percentile(sorted: &[f64], level: f64) -> f64 {
+pub(crate) fn percentile(sorted: &[f64], level: f64) -> f64 {
     let place = level * (sorted.len() - 1) as f64;
     let below = place.floor() as usize;
     let above = (below + 1).min(sorted.len() - 1);
     sorted[below] + (place - below as f64) * (sorted[above] - sorted[below])
 }
 
-fn two_sided_p(values: &[f64]) -> f64 {
+pub(crate) fn two_sided_p(values: &[f64]) -> f64 {
     let below = values.iter().filter(|v| **v <= 0.0).count();
     let above = values.iter().filter(|v| **v >= 0.0).count();
     (2.0 * (below.min(above) + 1) as f64 / (values.len() + 1) as f64).min(1.0)
 }
 
 /// xoshiro256++ seeded by SplitMix64 (Blackman & Vigna, public domain): small, fast, the same on every machine.
-struct Xoshiro {
+pub(crate) struct Xoshiro {
     state: [u64; 4],
 }
 
 impl Xoshiro {
-    fn new(seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut mixer = seed;
         let mut base = split_mix(&mut mixer) ^ stream.wrapping_mul(0xD134_2543_DE82_EF95);
         Self { state: std::array::from_fn(|_| split_mix(&mut base)) }
     }
 
-    fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         let [s0, s1, s2, s3] = self.state;
         let result = s0.wrapping_add(s3).rotate_left(23).wrapping_add(s0);
         let (s2, s3) = (s2 ^ s0, s3 ^ s1);
