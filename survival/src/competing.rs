@@ -1,8 +1,28 @@
-//! From cumulative hazards per cause to one curve.
+//! One model per cause, and from their cumulative hazards to one curve.
 
 use std::sync::Arc;
 
-use crate::{Result, SurvivalCurve, TimeGrid};
+use crate::nonparametric::check_causes;
+use crate::{Observation, Result, SurvivalCurve, SurvivalError, TimeGrid};
+
+/// Calls `fit` once per cause with the flags of the rows that failed of it; `None` for a cause that never happened.
+pub(crate) fn fit_each_cause<M>(
+    observations: &[Observation],
+    causes: usize,
+    mut fit: impl FnMut(&[bool]) -> Result<M>,
+) -> Result<Vec<Option<M>>> {
+    check_causes(observations, causes)?;
+    if !observations.iter().any(Observation::failed) {
+        return Err(SurvivalError::NoFailures { rows: observations.len() });
+    }
+    (0..causes)
+        .map(|cause| {
+            let events: Vec<bool> =
+                observations.iter().map(|o| o.cause().is_some_and(|c| usize::from(c.0) == cause)).collect();
+            if events.contains(&true) { fit(&events).map(Some) } else { Ok(None) }
+        })
+        .collect()
+}
 
 /// A curve from H_c at the K + 1 edges, one row per cause.
 ///

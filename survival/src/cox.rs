@@ -1,20 +1,17 @@
 //! Proportional hazards: λ(t|x) = λ₀(t)·exp(η), η = (x − x̄)·β.
 //!
-//! Reading order: [`CoxModel::fit_events`] is the story (prepare, Newton steps, undo the scaling), the module
-//! `cox_likelihood` is one pass over the data, `cox_predict` turns the fit into curves.
+//! Reading order: [`CoxModel::fit_events`] is the story, `cox_newton` the steps (prepare, Newton, undo the scaling),
+//! `cox_likelihood` one pass over the data; `cox_predict` turns the fit into curves, [`crate::cox_diagnostics`] asks
+//! whether it holds. [`crate::cox_strata`] gives each class its own baseline, [`crate::cox_time_varying`] lets
+//! covariates change.
 
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use crate::cox_likelihood::{Pass, SortedRows};
-use crate::linear::{Cholesky, packed_index};
+use crate::cox_diagnostics::CoxDiagnostics;
+use crate::cox_newton::{CoxFit, fit_cox};
 use crate::table::{Standardised, check_ridge};
-use crate::{Observation, Result, SurvivalError};
-
-/// A Newton step is halved at most this often before the fit gives up.
-const HALVINGS: usize = 40;
-/// Information about a column left at the optimum, relative to β = 0, below which its coefficient is running off.
-const SEPARATED: f64 = 1e-6;
+use crate::{Observation, Result};
 
 /// How units that fail at the same time share the risk set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -86,31 +83,45 @@ impl CoxModel {
     ) -> Result<Self> {
         check_ridge(options.ridge)?;
         let table = Standardised::new(x, observations)?;
-        if events.len() != observations.len() {
-            return Err(SurvivalError::Shape { what: "event flags", expected: observations.len(), got: events.len() });
-        }
-        if !events.contains(&true) {
-            return Err(SurvivalError::NoFailures { rows: observations.len() });
-        }
-        if options.ridge <= 0.0 {
-            table.refuse_dependent_columns()?;
-        }
-        let rows = SortedRows::new(&table, observations, events);
-        let fit = maximise(&rows, table.columns, options)?;
-        let factor = factor(&fit.pass, table.columns, options.ridge)?;
-        let standard_errors = factor.inverse_diagonal().iter().zip(&table.scales).map(|(v, s)| v.sqrt() / s).collect();
-        let (baseline_times, baseline_hazard) = rows.baseline(&fit.pass);
+        let members = vec![(0..observations.len()).collect()];
+        let CoxFit { coefficients, standard_errors, mut baselines, log_likelihood, null_log_likelihood, iterations } =
+            fit_cox(&table, observations, events, members, options)?;
+        let baseline = baselines.pop().unwrap_or_default();
         Ok(Self {
-            coefficients: table.unscale(&fit.beta),
+            coefficients,
             standard_errors,
             means: table.means,
-            baseline_times,
-            baseline_hazard,
-            log_likelihood: fit.pass.log_likelihood,
-            null_log_likelihood: fit.null_log_likelihood,
-            iterations: fit.iterations,
+            baseline_times: baseline.times,
+            baseline_hazard: baseline.hazard,
+            log_likelihood,
+            null_log_likelihood,
+            iterations,
             options: *options,
         })
+    }
+
+    /// Residuals, robust errors and the test of proportional hazards on the rows the model was fitted on, with every
+    /// failure as the event.
+    ///
+    /// # Errors
+    /// When the rows do not fit the model, nothing failed, or the information cannot be inverted.
+    pub fn diagnostics(&self, x: ArrayView2<'_, f64>, observations: &[Observation]) -> Result<CoxDiagnostics> {
+        let events: Vec<bool> = observations.iter().map(Observation::failed).collect();
+        self.diagnostics_of_events(x, observations, &events)
+    }
+
+    /// The same with `events[i]` saying whether row i ended in the event.
+    ///
+    /// # Errors
+    /// As [`CoxModel::diagnostics`].
+    pub fn diagnostics_of_events(
+        &self,
+        x: ArrayView2<'_, f64>,
+        observations: &[Observation],
+        events: &[bool],
+    ) -> Result<CoxDiagnostics> {
+        let members = vec![(0..observations.len()).collect()];
+        CoxDiagnostics::new(x, observations, events, members, &self.coefficients, &self.options)
     }
 
     /// β per unit of the original columns.
@@ -169,68 +180,4 @@ impl CoxModel {
     pub fn baseline_cumulative_hazard(&self) -> &[f64] {
         &self.baseline_hazard
     }
-}
-
-struct Fit {
-    beta: Vec<f64>,
-    pass: Pass,
-    null_log_likelihood: f64,
-    iterations: usize,
-}
-
-/// Newton–Raphson with step halving on standardised columns, from β = 0.
-fn maximise(rows: &SortedRows, columns: usize, options: &CoxOptions) -> Result<Fit> {
-    let ridge = options.ridge;
-    let penalised =
-        |pass: &Pass, beta: &[f64]| pass.log_likelihood - 0.5 * ridge * beta.iter().map(|b| b * b).sum::<f64>();
-    let mut beta = vec![0.0; columns];
-    let mut current = rows.pass(&beta, options.ties);
-    let null_log_likelihood = current.log_likelihood;
-    let start_information: Vec<f64> = (0..columns).map(|j| current.information[packed_index(columns, j, j)]).collect();
-    let mut gain = f64::INFINITY;
-    for iteration in 1..=options.max_iterations {
-        let gradient: Vec<f64> = current.gradient.iter().zip(&beta).map(|(g, b)| g - ridge * b).collect();
-        let step = factor(&current, columns, ridge)?.solve(&gradient);
-        gain = 0.5 * gradient.iter().zip(&step).map(|(g, s)| g * s).sum::<f64>();
-        let target = penalised(&current, &beta);
-        let mut share = 1.0;
-        let mut accepted = None;
-        for _ in 0..HALVINGS {
-            let candidate: Vec<f64> = beta.iter().zip(&step).map(|(b, s)| b + share * s).collect();
-            let pass = rows.pass(&candidate, options.ties);
-            // The last steps gain less than rounding can show; that is not a fall.
-            if penalised(&pass, &candidate) >= target - 1e-12 * target.abs() {
-                accepted = Some((candidate, pass));
-                break;
-            }
-            share *= 0.5;
-        }
-        let Some((candidate, pass)) = accepted else { break };
-        (beta, current) = (candidate, pass);
-        if gain <= options.tolerance {
-            if ridge <= 0.0 {
-                refuse_separation(&current, &start_information)?;
-            }
-            return Ok(Fit { beta, pass: current, null_log_likelihood, iterations: iteration });
-        }
-    }
-    Err(SurvivalError::NoConvergence { what: "Cox regression", iterations: options.max_iterations, last_step: gain })
-}
-
-fn factor(pass: &Pass, columns: usize, ridge: f64) -> Result<Cholesky> {
-    Cholesky::factor(&pass.information, columns, ridge, 1e-13).map_err(|column| SurvivalError::Column {
-        column,
-        problem: "collinear with the others or separating the failures",
-    })
-}
-
-/// A column that separates the failures lets its coefficient grow for ever while its information dies away.
-fn refuse_separation(pass: &Pass, start_information: &[f64]) -> Result<()> {
-    let columns = start_information.len();
-    for (column, start) in start_information.iter().enumerate() {
-        if pass.information[packed_index(columns, column, column)] < SEPARATED * start {
-            return Err(SurvivalError::Column { column, problem: "separating the failures" });
-        }
-    }
-    Ok(())
 }

@@ -7,6 +7,8 @@
 
 use crate::Observation;
 use crate::cox::Ties;
+use crate::cox_newton::Baseline;
+use crate::interval_sums::IntervalSums;
 use crate::linear::Gram;
 use crate::table::{Standardised, same_time};
 
@@ -15,26 +17,30 @@ use crate::table::{Standardised, same_time};
 const REBUILD: f64 = 1e-4;
 
 /// Rows sorted once by stop time (latest first, failures first at ties) and once by entry.
+///
+/// One stratum: rows of other strata are never at risk beside these.
 pub(crate) struct SortedRows {
-    columns: usize,
+    pub(crate) columns: usize,
+    /// For each row its place among the observations.
+    pub(crate) origin: Vec<usize>,
     x: Vec<f64>,
-    stop: Vec<f64>,
+    pub(crate) stop: Vec<f64>,
     entry: Vec<f64>,
-    event: Vec<bool>,
+    pub(crate) event: Vec<bool>,
     /// Rows with entry > 0, latest entry first.
     by_entry: Vec<usize>,
     /// Distinct failure times, latest first.
-    blocks: Vec<Block>,
+    pub(crate) blocks: Vec<Block>,
     /// For each row: position in `blocks` of the latest failure time ≤ stop, and of the latest ≤ entry.
-    span: Vec<(usize, usize)>,
+    pub(crate) span: Vec<(usize, usize)>,
 }
 
-struct Block {
-    time: f64,
+pub(crate) struct Block {
+    pub(crate) time: f64,
     /// Rows up to here have stop ≥ time.
     end: usize,
     /// Rows failing at this time.
-    failures: std::ops::Range<usize>,
+    pub(crate) failures: std::ops::Range<usize>,
 }
 
 /// What one pass yields.
@@ -49,13 +55,18 @@ pub(crate) struct Pass {
 }
 
 impl SortedRows {
-    pub(crate) fn new(table: &Standardised, observations: &[Observation], events: &[bool]) -> Self {
-        let mut order: Vec<usize> = (0..observations.len()).collect();
+    /// Sorts the rows `order` of the table.
+    pub(crate) fn new(
+        table: &Standardised,
+        observations: &[Observation],
+        events: &[bool],
+        mut order: Vec<usize>,
+    ) -> Self {
         order.sort_by(|&a, &b| {
             let later_first = observations[b].duration().total_cmp(&observations[a].duration());
             later_first.then(events[b].cmp(&events[a]))
         });
-        let mut x = Vec::with_capacity(table.rows.len());
+        let mut x = Vec::with_capacity(order.len() * table.columns);
         for &row in &order {
             x.extend_from_slice(table.row(row));
         }
@@ -79,21 +90,28 @@ impl SortedRows {
         }
         let latest_at_or_before = |time: f64| blocks.partition_point(|block| block.time > time);
         let span = stop.iter().zip(&entry).map(|(&s, &e)| (latest_at_or_before(s), latest_at_or_before(e))).collect();
-        Self { columns: table.columns, x, stop, entry, event, by_entry, blocks, span }
+        Self { columns: table.columns, origin: order, x, stop, entry, event, by_entry, blocks, span }
     }
 
-    fn row(&self, index: usize) -> &[f64] {
+    pub(crate) fn row(&self, index: usize) -> &[f64] {
         &self.x[index * self.columns..(index + 1) * self.columns]
     }
 
-    /// ℓ(β), its gradient and information.
-    pub(crate) fn pass(&self, beta: &[f64], ties: Ties) -> Pass {
+    /// η of every row less the largest, and that largest.
+    ///
+    /// The largest η cancels from the likelihood; taking it out keeps e^η from overflowing.
+    pub(crate) fn log_weights(&self, beta: &[f64]) -> (Vec<f64>, f64) {
         let mut eta: Vec<f64> = (0..self.stop.len()).map(|row| dot(self.row(row), beta)).collect();
-        // The largest η cancels from the likelihood; taking it out keeps e^η from overflowing.
         let shift = eta.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         for value in &mut eta {
             *value -= shift;
         }
+        (eta, shift)
+    }
+
+    /// ℓ(β), its gradient and information.
+    pub(crate) fn pass(&self, beta: &[f64], ties: Ties) -> Pass {
+        let (eta, shift) = self.log_weights(beta);
         let weight: Vec<f64> = eta.iter().map(|e| e.exp()).collect();
 
         let mut gram = Gram::new(self.columns);
@@ -127,14 +145,17 @@ impl SortedRows {
             tie_corrections.push(moments.tie_correction);
         }
 
-        // Baseline hazard gathered from the first failure up to each block; a row has lived through a difference of two.
-        let mut hazard_until = vec![DoubleSum::default(); jumps.len() + 1];
-        for block in (0..jumps.len()).rev() {
-            hazard_until[block] = hazard_until[block + 1].plus(jumps[block]);
+        // What each row has lived through: jumps of the failure times in (entry, stop].
+        let mut hazard = IntervalSums::zeros(jumps.len(), 1);
+        for (block, &jump) in jumps.iter().enumerate() {
+            hazard.leaf_mut(block)[0] = jump;
         }
+        hazard.gather();
         let mut gradient = vec![0.0; self.columns];
         for (row, &(last, before)) in self.span.iter().enumerate() {
-            let mut lived = hazard_until[last].minus(hazard_until[before]);
+            let mut lived = [0.0];
+            hazard.sum(last, before, &mut lived);
+            let [mut lived] = lived;
             let mut residual = 0.0;
             if self.event[row] {
                 lived -= tie_corrections[last];
@@ -149,11 +170,12 @@ impl SortedRows {
         Pass { log_likelihood, gradient, information: gram.finish(), jumps, shift }
     }
 
-    /// Increasing failure times and the baseline cumulative hazard there, for covariates at their means.
-    pub(crate) fn baseline(&self, pass: &Pass) -> (Vec<f64>, Vec<f64>) {
+    /// The baseline cumulative hazard for covariates at their means.
+    pub(crate) fn baseline(&self, pass: &Pass) -> Baseline {
         let undo = (-pass.shift).exp();
         let mut total = 0.0;
-        self.blocks
+        let (times, hazard) = self
+            .blocks
             .iter()
             .zip(&pass.jumps)
             .rev()
@@ -161,48 +183,26 @@ impl SortedRows {
                 total += jump * undo;
                 (block.time, total)
             })
-            .unzip()
-    }
-}
-
-/// A running sum with its rounding error kept beside it (Knuth's two-sum), about 32 digits.
-///
-/// Early jumps from tiny risk sets can exceed later ones by more digits than one number holds, and a late entry
-/// subtracts exactly those.
-#[derive(Clone, Copy, Default)]
-struct DoubleSum {
-    high: f64,
-    low: f64,
-}
-
-impl DoubleSum {
-    fn plus(self, term: f64) -> Self {
-        let high = self.high + term;
-        let shadow = high - self.high;
-        let error = (self.high - (high - shadow)) + (term - shadow);
-        Self { high, low: self.low + error }
-    }
-
-    fn minus(self, other: Self) -> f64 {
-        (self.high - other.high) + (self.low - other.low)
+            .unzip();
+        Baseline { times, hazard }
     }
 }
 
 /// S₀ and S₁ of the units at risk, moved back from one failure time to the one before.
-struct RiskSet {
-    total: f64,
-    weighted: Vec<f64>,
+pub(crate) struct RiskSet {
+    pub(crate) total: f64,
+    pub(crate) weighted: Vec<f64>,
     largest: f64,
     joined: usize,
     left: usize,
 }
 
 impl RiskSet {
-    fn new(columns: usize) -> Self {
+    pub(crate) fn new(columns: usize) -> Self {
         Self { total: 0.0, weighted: vec![0.0; columns], largest: 0.0, joined: 0, left: 0 }
     }
 
-    fn advance(&mut self, rows: &SortedRows, weight: &[f64], block: &Block) {
+    pub(crate) fn advance(&mut self, rows: &SortedRows, weight: &[f64], block: &Block) {
         while self.joined < block.end {
             self.total += weight[self.joined];
             add_scaled(&mut self.weighted, weight[self.joined], rows.row(self.joined));
@@ -233,23 +233,23 @@ impl RiskSet {
 }
 
 /// Sums over the d tied failures l = 0..d−1, with f_l = l/d (Efron) or 0 (Breslow) and D_l = S₀ − f_l s₀.
-struct TieMoments {
+pub(crate) struct TieMoments {
     /// Σ ln D_l.
     log_sum: f64,
     /// Σ 1/D_l.
-    jump: f64,
+    pub(crate) jump: f64,
     /// Σ f_l/D_l: what the failing rows themselves are spared.
-    tie_correction: f64,
+    pub(crate) tie_correction: f64,
     /// Σ 1/D_l².
-    squared: f64,
+    pub(crate) squared: f64,
     /// Mean of f_l under weights 1/D_l².
-    mean_share: f64,
+    pub(crate) mean_share: f64,
     /// Σ (f_l − mean)²/D_l².
-    share_variance: f64,
+    pub(crate) share_variance: f64,
 }
 
 impl TieMoments {
-    fn new(at_risk: f64, failing: f64, count: usize, ties: Ties) -> Self {
+    pub(crate) fn new(at_risk: f64, failing: f64, count: usize, ties: Ties) -> Self {
         let d = count as f64;
         if count == 1 || ties == Ties::Breslow {
             return Self {
@@ -285,7 +285,7 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(x, y)| x * y).sum()
 }
 
-fn add_scaled(out: &mut [f64], factor: f64, row: &[f64]) {
+pub(crate) fn add_scaled(out: &mut [f64], factor: f64, row: &[f64]) {
     for (value, x) in out.iter_mut().zip(row) {
         *value += factor * x;
     }

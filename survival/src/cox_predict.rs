@@ -7,12 +7,11 @@ use std::sync::Arc;
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use crate::competing::curve_from_cumulative_hazards;
+use crate::competing::{curve_from_cumulative_hazards, fit_each_cause};
 use crate::cox::{CoxModel, CoxOptions};
-use crate::nonparametric::check_causes;
 use crate::risk_table::step_value;
 use crate::table::{check_finite, check_width};
-use crate::{Cause, Observation, Result, SurvivalCurve, SurvivalError, TimeGrid};
+use crate::{Cause, Observation, Result, SurvivalCurve, TimeGrid};
 
 impl CoxModel {
     /// η = (x − x̄)·β: the log hazard ratio against a unit with average covariates.
@@ -93,21 +92,8 @@ impl CauseSpecificCox {
         causes: usize,
         options: &CoxOptions,
     ) -> Result<Self> {
-        check_causes(observations, causes)?;
-        if !observations.iter().any(Observation::failed) {
-            return Err(SurvivalError::NoFailures { rows: observations.len() });
-        }
-        let mut models = Vec::with_capacity(causes);
-        for cause in 0..causes {
-            let events: Vec<bool> =
-                observations.iter().map(|o| o.cause().is_some_and(|c| usize::from(c.0) == cause)).collect();
-            let model = if events.contains(&true) {
-                Some(CoxModel::fit_events(x, observations, &events, options)?)
-            } else {
-                None
-            };
-            models.push(model);
-        }
+        let models =
+            fit_each_cause(observations, causes, |events| CoxModel::fit_events(x, observations, events, options))?;
         Ok(Self { columns: x.ncols(), models })
     }
 

@@ -136,6 +136,39 @@ impl SurvivalCurve {
         Self::try_new(grid, survival, incidence)
     }
 
+    /// The weighted mean of curves on one grid: S and every F_c are means, so every law is kept.
+    ///
+    /// # Errors
+    /// When there is no curve, a weight is negative, weights do not sum to 1, or grids or causes differ.
+    pub fn mixture(members: &[(f64, &Self)]) -> Result<Self> {
+        let Some((_, first)) = members.first() else { return Err(SurvivalError::Empty { what: "mixture of curves" }) };
+        let total: f64 = members.iter().map(|(weight, _)| weight).sum();
+        if members.iter().any(|(weight, _)| weight.is_nan() || *weight < 0.0) || (total - 1.0).abs() > 1e-9 {
+            return Err(SurvivalError::Domain {
+                what: "sum of weights",
+                value: total,
+                domain: "1, of weights at least 0",
+            });
+        }
+        let mut survival = vec![0.0; first.survival.len()];
+        let mut incidence = vec![vec![0.0; first.survival.len()]; first.causes()];
+        for (weight, curve) in members {
+            let same_grid = Arc::ptr_eq(&curve.grid, &first.grid) || curve.grid == first.grid;
+            if !same_grid || curve.causes() != first.causes() {
+                return Err(curve_error("a member has another grid or other causes".to_owned()));
+            }
+            for (sum, s) in survival.iter_mut().zip(&curve.survival) {
+                *sum += weight * s;
+            }
+            for (sums, values) in incidence.iter_mut().zip(&curve.incidence) {
+                for (sum, f) in sums.iter_mut().zip(values) {
+                    *sum += weight * f;
+                }
+            }
+        }
+        Ok(Self { grid: Arc::clone(&first.grid), survival, incidence })
+    }
+
     /// The grid this curve lives on.
     #[must_use]
     pub fn grid(&self) -> &Arc<TimeGrid> {

@@ -100,6 +100,24 @@ pub enum SurvivalError {
         /// `constant`, `collinear with the others`, or `separating the failures`.
         problem: &'static str,
     },
+    /// A start–stop row that contradicts another row of its unit.
+    #[error("start–stop row {row} {problem}")]
+    StartStop {
+        /// Position of the row.
+        row: usize,
+        /// What it does, with the times seen.
+        problem: String,
+    },
+    /// A stratum without a baseline.
+    #[error(
+        "row {row} belongs to the stratum {stratum}, which training never saw; fit on rows of that stratum,          or let those columns be covariates"
+    )]
+    UnknownStratum {
+        /// Row of the table.
+        row: usize,
+        /// Its values in the stratum columns.
+        stratum: String,
+    },
     /// An iteration that did not settle.
     #[error("{what} did not converge in {iterations} iterations (last step {last_step:.3e})")]
     NoConvergence {
@@ -125,6 +143,16 @@ pub enum SurvivalError {
         /// The last time at which a score is defined.
         allowed_until: f64,
     },
+    /// A score asked for after the last of the scored units left.
+    #[error(
+        "no unit was watched as long as {time}; ask for times up to {last}, the longest duration among those scored"
+    )]
+    BeyondFollowUp {
+        /// The time asked for.
+        time: f64,
+        /// The longest duration.
+        last: f64,
+    },
     /// A statistic that most bootstrap replicates could not compute.
     #[error(
         "the statistic is undefined in {undefined} of {replicates} bootstrap replicates; too few units or failures"
@@ -134,6 +162,16 @@ pub enum SurvivalError {
         undefined: usize,
         /// Replicates drawn.
         replicates: usize,
+    },
+    /// Values that differ from nothing: without spread there is no standard error.
+    #[error(
+        "{what}: every one equals {value}, so there is no standard error to judge it by; add units, seeds or folds"
+    )]
+    NoSpread {
+        /// What shows no spread.
+        what: &'static str,
+        /// The value all share.
+        value: f64,
     },
     /// An argument outside its domain.
     #[error("{what} is {value}, must be {domain}")]

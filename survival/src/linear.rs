@@ -119,17 +119,27 @@ impl Cholesky {
         x
     }
 
-    /// Diagonal of A⁻¹: the variances.
-    pub(crate) fn inverse_diagonal(&self) -> Vec<f64> {
+    /// What each column adds given those before it: the squared diagonal of the factor.
+    pub(crate) fn pivots(&self) -> Vec<f64> {
+        (0..self.size).map(|i| self.lower[i * self.size + i].powi(2)).collect()
+    }
+
+    /// A⁻¹, column by column.
+    pub(crate) fn inverse(&self) -> Vec<Vec<f64>> {
         let mut unit = vec![0.0; self.size];
         (0..self.size)
             .map(|i| {
                 unit[i] = 1.0;
-                let value = self.solve(&unit)[i];
+                let column = self.solve(&unit);
                 unit[i] = 0.0;
-                value
+                column
             })
             .collect()
+    }
+
+    /// Diagonal of A⁻¹: the variances.
+    pub(crate) fn inverse_diagonal(&self) -> Vec<f64> {
+        self.inverse().iter().enumerate().map(|(i, column)| column[i]).collect()
     }
 }
 

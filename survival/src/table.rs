@@ -11,6 +11,7 @@ const COLLINEAR: f64 = 1e-10;
 /// Columns with mean 0 and standard deviation 1, row-major; constant columns become zeros with scale 1.
 pub(crate) struct Standardised {
     pub(crate) rows: Vec<f64>,
+    len: usize,
     pub(crate) columns: usize,
     pub(crate) means: Vec<f64>,
     pub(crate) scales: Vec<f64>,
@@ -50,11 +51,22 @@ impl Standardised {
                 rows.push(if constant[j] { 0.0 } else { (value - means[j]) / scales[j] });
             }
         }
-        Ok(Self { rows, columns, means, scales, constant })
+        Ok(Self { rows, len: x.nrows(), columns, means, scales, constant })
     }
 
     pub(crate) fn row(&self, index: usize) -> &[f64] {
         &self.rows[index * self.columns..(index + 1) * self.columns]
+    }
+
+    /// One flag per row, at least one failure, and without a ridge no column that repeats others.
+    pub(crate) fn check_events(&self, events: &[bool], ridge: f64) -> Result<()> {
+        if events.len() != self.len {
+            return Err(SurvivalError::Shape { what: "event flags", expected: self.len, got: events.len() });
+        }
+        if !events.contains(&true) {
+            return Err(SurvivalError::NoFailures { rows: self.len });
+        }
+        if ridge > 0.0 { Ok(()) } else { self.refuse_dependent_columns() }
     }
 
     /// Without a ridge every column must say something of its own: names the first that does not.

@@ -1,15 +1,14 @@
-//! One Weibull law per cause, joined into one curve.
+//! One Weibull law per cause, joined into one curve, as it has always lain in bundles.
 
 use std::sync::Arc;
 
 use ndarray::ArrayView2;
 use serde::{Deserialize, Serialize};
 
-use crate::competing::curve_from_cumulative_hazards;
-use crate::nonparametric::check_causes;
-use crate::table::{check_finite, check_width};
+use crate::aft_causes::curves_of_causes;
+use crate::competing::fit_each_cause;
 use crate::weibull::{AftOptions, WeibullAft};
-use crate::{Cause, Observation, Result, SurvivalCurve, SurvivalError, TimeGrid};
+use crate::{Cause, Observation, Result, SurvivalCurve, TimeGrid};
 
 /// One Weibull model per cause, the other causes censored, joined into one curve.
 ///
@@ -31,21 +30,8 @@ impl CauseSpecificWeibull {
         causes: usize,
         options: &AftOptions,
     ) -> Result<Self> {
-        check_causes(observations, causes)?;
-        if !observations.iter().any(Observation::failed) {
-            return Err(SurvivalError::NoFailures { rows: observations.len() });
-        }
-        let mut models = Vec::with_capacity(causes);
-        for cause in 0..causes {
-            let events: Vec<bool> =
-                observations.iter().map(|o| o.cause().is_some_and(|c| usize::from(c.0) == cause)).collect();
-            let model = if events.contains(&true) {
-                Some(WeibullAft::fit_events(x, observations, &events, options)?)
-            } else {
-                None
-            };
-            models.push(model);
-        }
+        let models =
+            fit_each_cause(observations, causes, |events| WeibullAft::fit_events(x, observations, events, options))?;
         Ok(Self { columns: x.ncols(), models })
     }
 
@@ -66,21 +52,7 @@ impl CauseSpecificWeibull {
     /// # Errors
     /// When the table has another width than the model or holds a value that is not finite.
     pub fn curves(&self, x: ArrayView2<'_, f64>, grid: &Arc<TimeGrid>) -> Result<Vec<SurvivalCurve>> {
-        check_width(self.columns, x.ncols())?;
-        check_finite(x)?;
-        let mut hazards = vec![vec![0.0; grid.edges().len()]; self.models.len()];
-        x.rows()
-            .into_iter()
-            .map(|row| {
-                for (model, out) in self.models.iter().zip(&mut hazards) {
-                    let Some(model) = model else { continue };
-                    let log_scale = model.log_scale(row);
-                    for (value, &edge) in out.iter_mut().zip(grid.edges()) {
-                        *value = model.hazard(log_scale, edge);
-                    }
-                }
-                curve_from_cumulative_hazards(grid, &hazards)
-            })
-            .collect()
+        let models: Vec<_> = self.models.iter().map(|model| model.as_ref().map(WeibullAft::as_aft)).collect();
+        curves_of_causes(self.columns, &models, x, grid)
     }
 }

@@ -1,8 +1,12 @@
-//! Log-likelihood of the Weibull accelerated-life model with its exact gradient and Hessian, and Newton's method on it.
+//! Log-likelihood of an accelerated-life model with its exact gradient and Hessian, and Newton's method on it.
+//!
+//! With μ = b₀ + xβ, u = ρ(ln t − μ) at the end and v the same at entry, a row adds
+//! δ(ln ρ − ln t + ln f₀(u)) + (1 − δ) ln S₀(u) − ln S₀(v). The derivatives of u are −ρ in μ and u in ln ρ.
 
+use crate::aft::AftOptions;
+use crate::aft_law::{AftLaw, Term};
 use crate::linear::{Cholesky, Gram, packed_index};
 use crate::table::Standardised;
-use crate::weibull::AftOptions;
 use crate::{Observation, Result, SurvivalError};
 
 /// Penalty on ln ρ that comes with a ridge: the weight of about half a failure.
@@ -15,6 +19,7 @@ const LARGEST_SHAPE: f64 = 1e6;
 
 /// Log-likelihood over (b₀, β standardised, ln ρ), with ln t shifted by its mean so that the three are of like size.
 pub(crate) struct Likelihood<'a> {
+    law: AftLaw,
     table: &'a Standardised,
     log_stop: Vec<f64>,
     /// `None` for rows watched from time 0.
@@ -35,10 +40,17 @@ struct Evaluation {
 }
 
 impl<'a> Likelihood<'a> {
-    pub(crate) fn new(table: &'a Standardised, observations: &[Observation], events: &'a [bool], ridge: f64) -> Self {
+    pub(crate) fn new(
+        law: AftLaw,
+        table: &'a Standardised,
+        observations: &[Observation],
+        events: &'a [bool],
+        ridge: f64,
+    ) -> Self {
         let n = observations.len() as f64;
         let log_time_mean = observations.iter().map(|o| o.duration().ln()).sum::<f64>() / n;
         Self {
+            law,
             table,
             log_stop: observations.iter().map(|o| o.duration().ln() - log_time_mean).collect(),
             log_entry: observations.iter().map(|o| (o.entry() > 0.0).then(|| o.entry().ln() - log_time_mean)).collect(),
@@ -75,7 +87,7 @@ impl<'a> Likelihood<'a> {
             let shape = parameters[columns + 1].exp();
             if shape > LARGEST_SHAPE {
                 return Err(SurvivalError::Domain {
-                    what: "fitted Weibull shape",
+                    what: "fitted shape of an accelerated-life law",
                     value: shape,
                     domain: "below 1e6; the columns fit the failures exactly: drop some or set a ridge above 0",
                 });
@@ -85,7 +97,7 @@ impl<'a> Likelihood<'a> {
             }
         }
         Err(SurvivalError::NoConvergence {
-            what: "Weibull regression",
+            what: self.law.regression(),
             iterations: options.max_iterations,
             last_step: gain,
         })
@@ -109,7 +121,7 @@ impl<'a> Likelihood<'a> {
             }
             lift = if lift > 0.0 { lift * 4.0 } else { 1e-6 * largest };
         }
-        Err(SurvivalError::NoConvergence { what: "Weibull regression", iterations: 0, last_step: f64::INFINITY })
+        Err(SurvivalError::NoConvergence { what: self.law.regression(), iterations: 0, last_step: f64::INFINITY })
     }
 
     fn evaluate(&self, parameters: &[f64]) -> Evaluation {
@@ -129,29 +141,30 @@ impl<'a> Likelihood<'a> {
             design[1..].copy_from_slice(x);
             let location = parameters[0] + x.iter().zip(beta).map(|(x, b)| x * b).sum::<f64>();
             let u = shape * (log_stop - location);
-            let hazard = u.exp();
-            let failed = if self.events[row] { 1.0 } else { 0.0 };
-            // v·e^v → 0 as the entry goes to 0, so rows watched from the start leave these at 0.
-            let (mut entry_hazard, mut v) = (0.0, 0.0);
+            let end = if self.events[row] {
+                value += log_shape - (log_stop + self.log_time_mean);
+                gradient[columns + 1] += 1.0;
+                self.law.failed(u)
+            } else {
+                self.law.survived(u)
+            };
+            // As the entry goes to 0 these all go to 0, so rows watched from the start leave them there.
+            let (mut start, mut v) = (Term::default(), 0.0);
             if let Some(log_entry) = self.log_entry[row] {
                 v = shape * (log_entry - location);
-                entry_hazard = v.exp();
+                start = self.law.survived(v);
             }
-            let residual = failed - hazard + entry_hazard;
-            if self.events[row] {
-                value += log_shape + u - (log_stop + self.log_time_mean);
-            }
-            value += entry_hazard - hazard;
-            let slope = -shape * residual;
-            let bent = u * hazard - v * entry_hazard;
-            gradient[columns + 1] += failed * (1.0 + u) - bent;
-            shape_information += (u + u * u) * hazard - (v + v * v) * entry_hazard - failed * u;
-            let mixed = shape * residual - shape * bent;
+            value += end.value - start.value;
+            let slope = end.slope - start.slope;
+            let turned = u * end.slope - v * start.slope;
+            gradient[columns + 1] += turned;
+            shape_information -= turned + u * u * end.bend - v * v * start.bend;
+            let mixed = shape * (slope + u * end.bend - v * start.bend);
             for ((g, c), d) in gradient.iter_mut().zip(&mut cross).zip(&design) {
-                *g += slope * d;
+                *g -= shape * slope * d;
                 *c += mixed * d;
             }
-            gram.add(shape * shape * (hazard - entry_hazard), &design);
+            gram.add(shape * shape * (start.bend - end.bend), &design);
         }
         let mut penalty = 0.0;
         for (g, b) in gradient[1..=columns].iter_mut().zip(beta) {
@@ -161,6 +174,12 @@ impl<'a> Likelihood<'a> {
         gradient[columns + 1] -= self.shape_ridge * log_shape;
         shape_information += self.shape_ridge;
         penalty += 0.5 * self.shape_ridge * log_shape * log_shape;
+        if !self.law.has_shape() {
+            // A direction without slope and without ties to the others: Newton's step leaves ln ρ at 0.
+            gradient[columns + 1] = 0.0;
+            cross.fill(0.0);
+            shape_information = 1.0;
+        }
         let location_information = gram.finish();
         let mut information = Vec::with_capacity(size * (size + 1) / 2);
         for (a, mixed) in cross.iter().enumerate() {
