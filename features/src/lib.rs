@@ -36,7 +36,7 @@ pub use history::EntityHistory;
 pub use label::{Exclusion, Label};
 pub use labels::Labels;
 pub use neighbour::{NeighbourReader, Neighbours, Place};
-pub use normalizer::{Design, Normalizer};
+pub use normalizer::{Design, Normalizer, Unscaling};
 pub use sample::{Reading, Sample};
 pub use series::{CanonicalSeries, Resolution, Transform};
 pub use spec::{FeatureSpec, TimeAxis};

@@ -33,6 +33,21 @@ pub struct Design {
     pub sequence: Vec<f32>,
 }
 
+impl Design {
+    /// These rows, in this order.
+    #[must_use]
+    pub fn select(&self, rows: &[usize]) -> Self {
+        let size = self.steps * self.channels;
+        let mut flat = Vec::with_capacity(rows.len() * self.width);
+        let mut sequence = Vec::with_capacity(rows.len() * size);
+        for &row in rows {
+            flat.extend_from_slice(&self.flat[row * self.width..(row + 1) * self.width]);
+            sequence.extend_from_slice(&self.sequence[row * size..(row + 1) * size]);
+        }
+        Self { rows: rows.len(), width: self.width, flat, steps: self.steps, channels: self.channels, sequence }
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 struct Scaling {
     log: bool,
@@ -50,6 +65,26 @@ impl Scaling {
         }
         let value = if self.log { value.max(0.0).ln_1p() } else { value };
         ((value - self.location) * self.inverse_scale).clamp(-CLIP, CLIP)
+    }
+}
+
+/// Turns a normalised value back; values beyond the clip stay at it, and a missing one becomes the training mean.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Unscaling {
+    /// Column of the design.
+    pub column: usize,
+    log: bool,
+    location: f64,
+    scale: f64,
+}
+
+impl Unscaling {
+    /// The value before scaling.
+    #[must_use]
+    pub fn value(&self, normalised: f64) -> f64 {
+        let value = normalised * self.scale + self.location;
+        if self.log { value.exp_m1() } else { value }
     }
 }
 
@@ -122,6 +157,25 @@ impl Normalizer {
     #[must_use]
     pub fn names(&self) -> &[String] {
         &self.names
+    }
+
+    /// How a design column is turned back into the flat column it came from; `None` for a name that is none.
+    #[must_use]
+    pub fn unscaling(&self, name: &str) -> Option<Unscaling> {
+        let column = self.names.iter().position(|known| known == name)?;
+        // Only a column that may be missing is followed by one that says so, so those before it are counted.
+        let mut at = 0;
+        let scaling = self.flat.iter().find(|scaling| {
+            let here = at == column;
+            at += if here { 0 } else { 1 + usize::from(scaling.flag_missing) };
+            here
+        })?;
+        Some(Unscaling {
+            column,
+            log: scaling.log,
+            location: f64::from(scaling.location),
+            scale: if scaling.inverse_scale > 0.0 { 1.0 / f64::from(scaling.inverse_scale) } else { 0.0 },
+        })
     }
 
     /// Number of operating conditions found; 1 where the spec names none.

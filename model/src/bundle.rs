@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! manifest.json     schema version, name, kind, spec hash, sha256 of every other file; written last
-//! model.json        spec, catalogue, grid, causes, readout, alarm levels, normaliser, calibration, network sizes
-//! weights.safetensors | classical.json
+//! model.json        spec, catalogue, grid, causes, readout, alarm levels, normaliser, calibration, structure
+//! weights*          networks as .safetensors, trees and classical models as .json, one file per member
 //! golden.json       input rows and the curves the training machine's CPU gave for them
 //! card.md           for people
 //! training.toml     the resolved configuration of the run that made it
@@ -20,15 +20,16 @@ use sha2::{Digest, Sha256};
 use survival::{Prediction, Readout, SurvivalCurve, TimeGrid};
 
 use crate::calibration::Calibration;
-use crate::classical::{Classical, ClassicalModel};
 use crate::device::{Chosen, DEVICE_TOLERANCE, DeviceChoice, choose};
-use crate::network::{HazardNet, NetworkConfig, NetworkShape};
-use crate::neural::{Neural, from_safetensors, to_safetensors};
+use crate::fitted::{Fitted, Structure};
+use crate::network::{NetworkConfig, NetworkShape};
 use crate::predictor::{AlarmLevels, BundleInfo, CurveModel, ModelKind, Predictor};
 use crate::{ModelError, Result};
 
-/// Version of the bundle layout; another one is refused by name.
-pub const BUNDLE_SCHEMA: u32 = 1;
+/// Version of the bundle layout that is written; those before it are read, a later one is refused by name.
+pub const BUNDLE_SCHEMA: u32 = 2;
+/// The first layout: one network in `weights.safetensors`, or one classical model in `classical.json`.
+const FIRST_SCHEMA: u32 = 1;
 /// Golden rows on the CPU must come out as written, but for the last bits of another CPU's `exp`.
 const CPU_TOLERANCE: f64 = 1e-6;
 
@@ -54,7 +55,25 @@ struct Description {
     alarms: AlarmLevels,
     normalizer: Normalizer,
     calibration: Calibration,
+    /// Absent in the first layout.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    structure: Option<Structure>,
+    /// The first layout's network; `None` where the model is classical.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     network: Option<(NetworkConfig, NetworkShape)>,
+}
+
+impl Description {
+    /// Where each part of the model lies.
+    fn structure(&self) -> Structure {
+        match (&self.structure, &self.network) {
+            (Some(structure), _) => structure.clone(),
+            (None, Some((config, shape))) => {
+                Structure::Neural { config: config.clone(), shape: *shape, file: "weights.safetensors".to_owned() }
+            }
+            (None, None) => Structure::Classical { file: "classical.json".to_owned() },
+        }
+    }
 }
 
 /// NaN is null in the file: JSON has no other word for it.
@@ -66,14 +85,6 @@ struct Golden {
     flat: Vec<Option<f32>>,
     sequence: Vec<Option<f32>>,
     curves: Vec<SurvivalCurve>,
-}
-
-/// The fitted part.
-pub enum Fitted {
-    /// A network, its configuration and sizes.
-    Neural(Box<HazardNet>, NetworkConfig, NetworkShape),
-    /// A classical model.
-    Classical(ClassicalModel),
 }
 
 /// Everything a bundle is written from.
@@ -121,6 +132,24 @@ impl BundlePredictor {
     pub fn new(normalizer: Normalizer, model: Box<dyn CurveModel>, calibration: Calibration) -> Self {
         Self { normalizer, model, calibration }
     }
+
+    /// Scaling of the input.
+    #[must_use]
+    pub fn normalizer(&self) -> &Normalizer {
+        &self.normalizer
+    }
+
+    /// The fitted model over scaled input, before calibration.
+    #[must_use]
+    pub fn model(&self) -> &dyn CurveModel {
+        self.model.as_ref()
+    }
+
+    /// Scaling of the output.
+    #[must_use]
+    pub fn calibration(&self) -> &Calibration {
+        &self.calibration
+    }
 }
 
 impl Predictor for BundlePredictor {
@@ -135,7 +164,7 @@ pub struct LoadedBundle {
     info: BundleInfo,
     predictor: BundlePredictor,
     device: Chosen,
-    classical: Option<ClassicalModel>,
+    fitted: Fitted,
 }
 
 /// Writes a bundle: staged beside its place, synced, renamed.
@@ -158,23 +187,12 @@ pub fn write(parts: BundleParts, dir: &Path) -> Result<BundleInfo> {
         return Err(refuse("exists already; choose another --out or remove it".to_owned()));
     }
     parts.spec.validate(&parts.catalogue)?;
-    let device = burn::tensor::Device::flex();
-    let mut files: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
-    let (model, network): (Box<dyn CurveModel>, _) = match parts.fitted {
-        Fitted::Neural(network, config, shape) => {
-            let weights = to_safetensors(&network)?;
-            let fresh = config.init(shape, &vec![0.0; shape.intervals * shape.causes], &device)?;
-            let restored = from_safetensors(fresh, &weights, &device)?;
-            files.insert("weights.safetensors", weights);
-            let window = (shape.steps, shape.channels);
-            let neural = Neural::try_new(restored, parts.grid.clone(), device, shape.width, window)?;
-            (Box::new(neural), Some((config, shape)))
-        }
-        Fitted::Classical(model) => {
-            files.insert("classical.json", to_json(&model, dir)?);
-            (Box::new(Classical::new(model, parts.grid.clone())), None)
-        }
-    };
+    let mut files: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    let structure = parts.fitted.to_files("weights", &mut files)?;
+    // What is remembered is what the files give back, not what was in memory.
+    let restored = structure
+        .read(&|name| files.get(name).map(Vec::as_slice).ok_or_else(|| refuse(format!("{name} was not written"))))?;
+    let model = restored.model(&parts.grid, &burn::tensor::Device::flex())?;
     let predictor = BundlePredictor::new(parts.normalizer.clone(), model, parts.calibration.clone());
     let curves = predictor.predict(&parts.golden)?;
     let nullable = |values: &[f32]| values.iter().map(|v| (!v.is_nan()).then_some(*v)).collect();
@@ -185,7 +203,7 @@ pub fn write(parts: BundleParts, dir: &Path) -> Result<BundleInfo> {
         sequence: nullable(parts.golden.sequence()),
         curves,
     };
-    files.insert("golden.json", to_json(&golden, dir)?);
+    files.insert("golden.json".to_owned(), to_json(&golden, dir)?);
     let description = Description {
         spec: parts.spec,
         catalogue: parts.catalogue,
@@ -195,18 +213,19 @@ pub fn write(parts: BundleParts, dir: &Path) -> Result<BundleInfo> {
         alarms: parts.alarms,
         normalizer: parts.normalizer,
         calibration: parts.calibration,
-        network,
+        structure: Some(structure),
+        network: None,
     };
-    files.insert("model.json", to_json(&description, dir)?);
-    files.insert("card.md", parts.card.clone().into_bytes());
-    files.insert("training.toml", parts.training.into_bytes());
+    files.insert("model.json".to_owned(), to_json(&description, dir)?);
+    files.insert("card.md".to_owned(), parts.card.clone().into_bytes());
+    files.insert("training.toml".to_owned(), parts.training.into_bytes());
     let manifest = Manifest {
         schema: BUNDLE_SCHEMA,
         name: parts.name,
         kind: parts.kind,
         feature_spec_hash: description.spec.hash(),
         built_with: format!("forewarn {}", env!("CARGO_PKG_VERSION")),
-        files: files.iter().map(|(name, bytes)| ((*name).to_owned(), hex::encode(Sha256::digest(bytes)))).collect(),
+        files: files.iter().map(|(name, bytes)| (name.clone(), hex::encode(Sha256::digest(bytes)))).collect(),
     };
     let manifest_bytes = to_json(&manifest, dir)?;
 
@@ -246,9 +265,11 @@ impl LoadedBundle {
         let head: serde_json::Value = serde_json::from_slice(&manifest_bytes)
             .map_err(|error| refuse(format!("manifest.json is no JSON: {error}; fetch the bundle again")))?;
         let schema = head.get("schema").and_then(serde_json::Value::as_u64);
-        if schema != Some(u64::from(BUNDLE_SCHEMA)) {
+        if !schema.is_some_and(|s| (u64::from(FIRST_SCHEMA)..=u64::from(BUNDLE_SCHEMA)).contains(&s)) {
             let seen = schema.map_or("none".to_owned(), |s| s.to_string());
-            return Err(refuse(format!("schema is {seen}, this build reads {BUNDLE_SCHEMA}; train the model again")));
+            return Err(refuse(format!(
+                "schema is {seen}, this build reads {FIRST_SCHEMA} to {BUNDLE_SCHEMA}; train the model again"
+            )));
         }
         let manifest: Manifest = from_json(&manifest_bytes, dir, "manifest.json")?;
         let mut files = BTreeMap::new();
@@ -285,42 +306,27 @@ impl LoadedBundle {
         let card = String::from_utf8_lossy(file("card.md")?).into_owned();
         let info = info(&manifest, &manifest_bytes, &description, card);
 
-        let mut classical = None;
-        let (predictor, device) = match description.network.clone() {
-            None => {
-                let model: ClassicalModel = from_json(file("classical.json")?, dir, "classical.json")?;
-                classical = Some(model.clone());
-                let model = Classical::new(model, info.grid.clone());
-                let predictor = description.predictor(Box::new(model));
-                check_golden("cpu", &predictor, &description.spec, &golden, CPU_TOLERANCE)?;
-                (predictor, Chosen::cpu("classical models run on the CPU"))
-            }
-            Some((config, shape)) => {
-                let weights = file("weights.safetensors")?;
-                let build = |chosen: &Chosen| -> Result<BundlePredictor> {
-                    let fresh = config.init(shape, &vec![0.0; shape.intervals * shape.causes], &chosen.device)?;
-                    let network = from_safetensors(fresh, weights, &chosen.device)?;
-                    let window = (shape.steps, shape.channels);
-                    let neural =
-                        Neural::try_new(network, info.grid.clone(), chosen.device.clone(), shape.width, window)?;
-                    let predictor = description.predictor(Box::new(neural));
-                    let tolerance = if chosen.is_cpu { CPU_TOLERANCE } else { DEVICE_TOLERANCE };
-                    check_golden(&chosen.name, &predictor, &description.spec, &golden, tolerance)?;
-                    Ok(predictor)
-                };
-                let chosen = choose(choice)?;
-                match build(&chosen) {
-                    Ok(predictor) => (predictor, chosen),
-                    Err(error @ ModelError::GoldenRow { .. }) if choice == DeviceChoice::Auto && !chosen.is_cpu => {
-                        tracing::warn!(%error, "continuing on the CPU");
-                        let cpu = Chosen::cpu(error.to_string());
-                        (build(&cpu)?, cpu)
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
+        let fitted = description.structure().read(&|name| file(name).map(Vec::as_slice))?;
+        let build = |chosen: &Chosen| -> Result<BundlePredictor> {
+            let model = fitted.model(&info.grid, &chosen.device)?;
+            let predictor =
+                BundlePredictor::new(description.normalizer.clone(), model, description.calibration.clone());
+            let tolerance = if chosen.is_cpu { CPU_TOLERANCE } else { DEVICE_TOLERANCE };
+            check_golden(&chosen.name, &predictor, &description.spec, &golden, tolerance)?;
+            Ok(predictor)
         };
-        Ok(Self { info, predictor, device, classical })
+        let chosen =
+            if fitted.is_neural() { choose(choice)? } else { Chosen::cpu("only networks run on another device") };
+        let (predictor, device) = match build(&chosen) {
+            Ok(predictor) => (predictor, chosen),
+            Err(error @ ModelError::GoldenRow { .. }) if choice == DeviceChoice::Auto && !chosen.is_cpu => {
+                tracing::warn!(%error, "continuing on the CPU");
+                let cpu = Chosen::cpu(error.to_string());
+                (build(&cpu)?, cpu)
+            }
+            Err(error) => return Err(error),
+        };
+        Ok(Self { info, predictor, device, fitted })
     }
 
     /// What is known of it.
@@ -335,10 +341,16 @@ impl LoadedBundle {
         &self.device
     }
 
-    /// The fitted classical model, where it is one.
+    /// Normaliser, model and calibration, for who looks inside a prediction.
     #[must_use]
-    pub fn classical(&self) -> Option<&ClassicalModel> {
-        self.classical.as_ref()
+    pub fn predictor(&self) -> &BundlePredictor {
+        &self.predictor
+    }
+
+    /// What was fitted: weights, trees, coefficients.
+    #[must_use]
+    pub fn fitted(&self) -> &Fitted {
+        &self.fitted
     }
 
     /// A curve read as the bundle reads it.
@@ -359,12 +371,6 @@ impl LoadedBundle {
 impl Predictor for LoadedBundle {
     fn predict(&self, batch: &FeatureBatch) -> Result<Vec<SurvivalCurve>> {
         self.predictor.predict(batch)
-    }
-}
-
-impl Description {
-    fn predictor(&self, model: Box<dyn CurveModel>) -> BundlePredictor {
-        BundlePredictor::new(self.normalizer.clone(), model, self.calibration.clone())
     }
 }
 

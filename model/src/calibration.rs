@@ -20,7 +20,7 @@ pub struct Calibration {
 }
 
 impl Calibration {
-    /// The calibration that changes nothing.
+    /// The calibration that changes nothing; of no causes, it changes nothing of any number of them.
     #[must_use]
     pub fn identity(causes: usize) -> Self {
         Self { slope: vec![1.0; causes], shift: vec![0.0; causes] }

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use features::Design;
+use features::{Design, Unscaling};
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 use survival::{
-    AalenJohansen, CauseSpecificCox, CauseSpecificWeibull, DiscreteHazard, SurvivalCurve, SurvivalError, TimeGrid,
+    AalenJohansen, CauseSpecificAft, CauseSpecificCox, CauseSpecificTimeVaryingCox, CauseSpecificWeibull,
+    CovariatePath, DiscreteHazard, StratifiedAalenJohansen, SurvivalCurve, SurvivalError, TimeGrid,
 };
 
 use crate::Result;
@@ -23,10 +24,24 @@ pub enum ClassicalModel {
         /// Columns of the design it reads; all when `None`.
         columns: Option<Vec<usize>>,
     },
+    /// Cause-specific Cox over the ages of entities, fitted on what was known at each of their cuts.
+    CoxTimeVarying {
+        /// The fitted model.
+        fitted: CauseSpecificTimeVaryingCox,
+        /// How age is read from a row.
+        age: Unscaling,
+        /// Ages are held below this, the last failure's: beyond it nothing is known.
+        last_age: f64,
+    },
     /// Cause-specific Weibull AFT.
     Weibull {
         /// The fitted model.
         fitted: CauseSpecificWeibull,
+    },
+    /// Accelerated life under another law.
+    Aft {
+        /// The fitted model.
+        fitted: CauseSpecificAft,
     },
     /// Discrete-time logistic hazard.
     DiscreteHazard {
@@ -37,6 +52,11 @@ pub enum ClassicalModel {
     KaplanMeier {
         /// The fitted estimator.
         fitted: AalenJohansen,
+    },
+    /// A life table per class.
+    ClassTable {
+        /// The fitted estimators.
+        fitted: StratifiedAalenJohansen,
     },
 }
 
@@ -55,8 +75,8 @@ impl Classical {
 
     /// The fitted model.
     #[must_use]
-    pub fn model(&self) -> &ClassicalModel {
-        &self.model
+    pub fn into_model(self) -> ClassicalModel {
+        self.model
     }
 }
 
@@ -66,7 +86,15 @@ impl CurveModel for Classical {
             ClassicalModel::Cox { fitted, columns } => {
                 fitted.curves(matrix(design, columns.as_deref())?.view(), &self.grid)?
             }
+            ClassicalModel::CoxTimeVarying { fitted, age, last_age } => {
+                let x = matrix(design, None)?;
+                let below = last_age * (1.0 - 1e-9);
+                let ages: Vec<f64> = x.column(age.column).iter().map(|&z| age.value(z).clamp(0.0, below)).collect();
+                fitted.curves_at(x.view(), &ages, &self.grid, CovariatePath::Held)?
+            }
             ClassicalModel::Weibull { fitted } => fitted.curves(matrix(design, None)?.view(), &self.grid)?,
+            ClassicalModel::Aft { fitted } => fitted.curves(matrix(design, None)?.view(), &self.grid)?,
+            ClassicalModel::ClassTable { fitted } => fitted.curves(matrix(design, None)?.view(), &self.grid)?,
             ClassicalModel::DiscreteHazard { fitted } => fitted.curves(matrix(design, None)?.view())?,
             ClassicalModel::KaplanMeier { fitted } => vec![fitted.on_grid(&self.grid)?; design.rows],
         };

@@ -221,6 +221,25 @@ impl HazardNet {
         self.causes
     }
 
+    /// The same with these effects of the flat part on every interval, columns × causes; none where it is empty.
+    ///
+    /// # Errors
+    /// When there are effects and their number is not columns × causes.
+    pub fn with_linear_part(mut self, effects: &[f32], device: &Device) -> Result<Self> {
+        let Some(skip) = &mut self.skip else { return Ok(self) };
+        if effects.is_empty() {
+            return Ok(self);
+        }
+        let [width, causes] = skip.weight.val().dims();
+        if effects.len() != width * causes {
+            let reason = format!("{} linear effects, expected {width} × {causes}", effects.len());
+            return Err(ModelError::Network { reason });
+        }
+        let data = TensorData::new(effects.to_vec(), [width, causes]);
+        skip.weight = Param::from_tensor(Tensor::from_data(data, device));
+        Ok(self)
+    }
+
     /// Cause logits, rows × intervals × causes; the survive logit is 0.
     #[must_use]
     pub fn forward(&self, inputs: Inputs) -> Tensor<3> {
@@ -262,14 +281,14 @@ impl HazardNet {
     }
 }
 
-/// Hazards per interval and cause from cause logits, in double precision.
+/// Hazards per interval and cause from cause logits, in double precision; a logit of −∞ is a hazard of 0.
 #[must_use]
-pub fn hazards_from_logits(logits: &[f32], intervals: usize, causes: usize) -> Vec<Vec<f64>> {
+pub fn hazards_from_logits<T: Copy + Into<f64>>(logits: &[T], intervals: usize, causes: usize) -> Vec<Vec<f64>> {
     (0..intervals)
         .map(|interval| {
             let row = &logits[interval * causes..(interval + 1) * causes];
-            let top = row.iter().fold(0.0_f64, |top, &z| top.max(f64::from(z)));
-            let weights: Vec<f64> = row.iter().map(|&z| (f64::from(z) - top).exp()).collect();
+            let top = row.iter().fold(0.0_f64, |top, &z| top.max(z.into()));
+            let weights: Vec<f64> = row.iter().map(|&z| (z.into() - top).exp()).collect();
             let total = (-top).exp() + weights.iter().sum::<f64>();
             weights.into_iter().map(|weight| weight / total).collect()
         })

@@ -75,6 +75,10 @@ impl CurveModel for Neural {
         }
         Ok(curves)
     }
+
+    fn network(&self) -> Option<&HazardNet> {
+        Some(&self.network)
+    }
 }
 
 /// Values of a tensor, read back from its device.

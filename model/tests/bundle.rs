@@ -67,9 +67,9 @@ fn another_schema_is_refused_with_both_numbers() {
     let folder = tempfile::tempdir().unwrap();
     let dir = folder.path().join("bundle");
     write(common::parts(ModelKind::Cox, common::cox()), &dir).unwrap();
-    let text = fs::read_to_string(dir.join("manifest.json")).unwrap().replace("\"schema\": 1", "\"schema\": 9");
+    let text = fs::read_to_string(dir.join("manifest.json")).unwrap().replace("\"schema\": 2", "\"schema\": 9");
     fs::write(dir.join("manifest.json"), text).unwrap();
-    assert!(load_error(&dir).contains("schema is 9, this build reads 1"), "{}", load_error(&dir));
+    assert!(load_error(&dir).contains("schema is 9, this build reads 1 to 2"), "{}", load_error(&dir));
 }
 
 #[test]

@@ -9,11 +9,7 @@ use features::{
 };
 use model::bundle::BundlePredictor;
 use model::classical::matrix;
-use model::neural::Neural;
-use model::{
-    AlarmLevels, BundleParts, Calibration, Classical, ClassicalModel, CurveModel, Fitted, ModelKind, NetworkConfig,
-    NetworkShape,
-};
+use model::{AlarmLevels, BundleParts, Calibration, ClassicalModel, Fitted, ModelKind, NetworkConfig, NetworkShape};
 use survival::{
     AalenJohansen, AftOptions, Cause, CauseSpecificCox, CauseSpecificWeibull, CensorReason, CoxOptions, DiscreteHazard,
     HazardOptions, Observation, Outcome, Readout, TimeGrid, TimeUnit,
@@ -164,14 +160,7 @@ fn calibration() -> Calibration {
 }
 
 pub(crate) fn predictor(fitted: &Fitted) -> BundlePredictor {
-    let model: Box<dyn CurveModel> = match fitted {
-        Fitted::Neural(network, _, shape) => {
-            let device = burn::tensor::Device::flex();
-            let window = (shape.steps, shape.channels);
-            Box::new(Neural::try_new((**network).clone(), grid(), device, shape.width, window).unwrap())
-        }
-        Fitted::Classical(model) => Box::new(Classical::new(model.clone(), grid())),
-    };
+    let model = fitted.model(&grid(), &burn::tensor::Device::flex()).unwrap();
     BundlePredictor::new(normalizer(), model, calibration())
 }
 
