@@ -5,6 +5,7 @@
 mod config;
 mod context;
 mod events;
+mod followed;
 mod lives;
 mod rows;
 
@@ -19,7 +20,8 @@ use features::{
 
 pub use config::{CutConfig, FeatureConfig, LabelConfig, LakeBuildConfig, NoticeSource, OTHER, SplitConfig};
 use context::Context;
-pub use events::{events_by, events_of, refresh_events};
+pub use events::{LONGEST_GAP, events_by, events_of, refresh_events};
+pub use followed::{FollowConfig, lives_by};
 pub use rows::{LakeRows, rows_at, rows_at_by};
 
 use crate::error::{DatasetError, Result};

@@ -78,6 +78,9 @@ pub enum ScoreError {
     /// What the model room refuses.
     #[error(transparent)]
     Model(#[from] model::ModelError),
+    /// What a score refuses.
+    #[error(transparent)]
+    Survival(#[from] survival::SurvivalError),
 }
 
 /// Result of everything in this crate that can fail.
@@ -96,7 +99,7 @@ impl ScoreError {
             Self::Io { .. } | Self::Parquet { .. } => 74,
             Self::Dataset(datasets::DatasetError::Io { .. } | datasets::DatasetError::DiskFull { .. }) => 74,
             Self::Dataset(datasets::DatasetError::NotFound { .. }) => 66,
-            Self::Dataset(_) => 65,
+            Self::Dataset(_) | Self::Survival(_) => 65,
             Self::Model(_) => 78,
         }
     }

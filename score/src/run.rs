@@ -10,12 +10,13 @@ use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Schema};
 use datasets::{Dataset, Progress};
 use features::FeatureBatch;
-use model::{BundleInfo, LoadedBundle, ModelError, Predictor};
+use model::{AlarmLevels, BundleInfo, LoadedBundle, ModelError, Predictor};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use survival::{Readout, TimeUnit};
 
 use crate::config::{AsOf, ScoreConfig};
 use crate::error::{Result, ScoreError, io};
@@ -23,7 +24,7 @@ use crate::ledger::{Ledger, Lock, Part, digest, put_if_absent, write_synced};
 use crate::risk_table::{Scored, risk_table};
 
 /// What a committed night holds; readers trust this file and no other.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct NightManifest {
     /// Derived from input, model and `as_of`.
@@ -44,8 +45,39 @@ pub struct NightManifest {
     pub rows: u64,
     /// Rows in quarantine.
     pub failed: u64,
+    /// How the risks are to be read; absent in nights of releases that did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reading: Option<Reading>,
     /// Every part, by shard and number.
     pub parts: Vec<Part>,
+}
+
+/// How risks are to be read: with it they can be judged when the bundle is gone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reading {
+    /// Unit of horizons and remaining lives.
+    pub unit: TimeUnit,
+    /// Silence that ends a life, in ticks.
+    pub longest_gap: i64,
+    /// Horizons, and the levels of the quantiles.
+    pub readout: Readout,
+    /// Names of the causes, by index.
+    pub causes: Vec<String>,
+    /// Levels of the alarms.
+    pub alarms: AlarmLevels,
+}
+
+impl Reading {
+    fn of(info: &BundleInfo) -> Self {
+        Self {
+            unit: info.grid.unit(),
+            longest_gap: info.spec.longest_gap,
+            readout: info.readout.clone(),
+            causes: info.causes.clone(),
+            alarms: info.alarms.clone(),
+        }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -353,6 +385,7 @@ impl Night<'_> {
             shards,
             rows: parts.iter().map(|part| part.rows).sum(),
             failed: parts.iter().map(|part| part.failed).sum(),
+            reading: Some(Reading::of(self.info)),
             parts,
         };
         let path = self.dir.join("manifest.json");
@@ -438,12 +471,12 @@ fn json(path: &Path, value: &impl Serialize) -> Result<Vec<u8>> {
     serde_json::to_vec_pretty(value).map_err(|e| parquet_error(path, &e))
 }
 
-fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T> {
+pub(crate) fn read_json<T: for<'de> Deserialize<'de>>(path: &Path) -> Result<T> {
     let bytes = fs::read(path).map_err(io(path))?;
     serde_json::from_slice(&bytes)
         .map_err(|error| ScoreError::Conflict { path: path.to_owned(), reason: format!("cannot be read: {error}") })
 }
 
-fn parquet_error(path: &Path, error: &impl std::fmt::Display) -> ScoreError {
+pub(crate) fn parquet_error(path: &Path, error: &impl std::fmt::Display) -> ScoreError {
     ScoreError::Parquet { path: path.to_owned(), reason: error.to_string() }
 }

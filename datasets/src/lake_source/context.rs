@@ -110,13 +110,7 @@ impl Context {
         inputs.push(Input { name: "event rules".to_owned(), sha256: rules.digest() });
         context.rules = Some(rules);
         if let Some(path) = &labels.actions {
-            lines(path, "action log", &mut inputs, &mut |line| {
-                let action: ActionLine = serde_json::from_str(line).map_err(|error| error.to_string())?;
-                let time = moment(&action.time).ok_or_else(|| format!("{:?} is no RFC 3339 moment", action.time))?;
-                context.actions.entry((action.kind, action.key)).or_default().push((time, action.action));
-                Ok(())
-            })?;
-            context.actions.values_mut().for_each(|actions| actions.sort());
+            context.read_actions(path, &mut inputs)?;
         }
         for file in &labels.notices {
             let path = file.path();
@@ -135,6 +129,18 @@ impl Context {
         }
         context.notices.values_mut().for_each(|notices| notices.sort_by_key(|notice| notice.time));
         Ok((context, inputs))
+    }
+
+    /// Reads a log of what was done because of a prediction, JSON lines, and pins it as an input.
+    pub(super) fn read_actions(&mut self, path: &Path, inputs: &mut Vec<Input>) -> Result<()> {
+        lines(path, "action log", inputs, &mut |line| {
+            let action: ActionLine = serde_json::from_str(line).map_err(|error| error.to_string())?;
+            let time = moment(&action.time).ok_or_else(|| format!("{:?} is no RFC 3339 moment", action.time))?;
+            self.actions.entry((action.kind, action.key)).or_default().push((time, action.action));
+            Ok(())
+        })?;
+        self.actions.values_mut().for_each(|actions| actions.sort());
+        Ok(())
     }
 
     /// Reads pods and nodes, where the kind asks for them.

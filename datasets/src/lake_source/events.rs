@@ -12,8 +12,8 @@ use super::{each_entity, entity_series};
 use crate::error::Result;
 use crate::lake::{Lake, Scan, StoredEvent, replace_events};
 
-/// Silence that ends a life, where no spec says otherwise.
-const LONGEST_GAP: i64 = 300_000;
+/// Silence that ends a life, where no spec says otherwise, in milliseconds.
+pub const LONGEST_GAP: i64 = 300_000;
 
 /// Every failure of a kind by the shipped rules, in the order of the entities.
 ///
