@@ -26,6 +26,7 @@ mod span;
 pub mod sql;
 mod staging;
 pub mod svg;
+pub mod table;
 
 pub use builder::{Built, build};
 pub use dataset::{Audit, Dataset, Description, VerifyReport};

@@ -4,13 +4,17 @@
 //! marker repeat what colour says, for eyes and printers without it.
 
 mod axis;
+mod heat;
 mod look;
+mod rows;
 
 use std::fmt::Write;
 
 pub use axis::Axis;
+pub use heat::Heat;
 pub use look::Look;
 use look::{dash_attribute, marker};
+pub use rows::Rows;
 
 /// Text that is safe between tags and inside quoted attributes.
 #[must_use]
@@ -147,6 +151,34 @@ impl Plot {
         if !corners.is_empty() {
             let _ = write!(self.marks, r#"<polygon class="b {}" points="{}"/>"#, look.class, corners.join(" "));
         }
+    }
+
+    /// The area between two lines over the same places: x, low, high.
+    pub fn band(&mut self, points: &[[f64; 3]], look: &Look) {
+        let finite: Vec<&[f64; 3]> = points.iter().filter(|p| p.iter().all(|v| v.is_finite())).collect();
+        let above = finite.iter().map(|p| [p[0], p[2]]);
+        let below = finite.iter().rev().map(|p| [p[0], p[1]]);
+        let corners: Vec<String> =
+            above.chain(below).map(|[x, y]| format!("{:.1},{:.1}", self.px(x), self.py(y))).collect();
+        if !corners.is_empty() {
+            let _ = write!(self.marks, r#"<polygon class="b {}" points="{}"/>"#, look.class, corners.join(" "));
+        }
+    }
+
+    /// A bar from the foot of the frame up to a value.
+    pub fn bar(&mut self, from: f64, to: f64, height: f64, look: &Look) {
+        if !(from.is_finite() && to.is_finite() && height.is_finite()) {
+            return;
+        }
+        let (left, right) = (self.px(from.min(to)), self.px(from.max(to)));
+        let (top, foot) = (self.py(height), self.height - BOTTOM);
+        let _ = write!(
+            self.marks,
+            r#"<rect class="r {}" x="{left:.1}" y="{top:.1}" width="{:.1}" height="{:.1}"/>"#,
+            look.class,
+            (right - left).max(0.5),
+            foot - top
+        );
     }
 
     /// A marker, with a vertical interval where both ends are finite.

@@ -7,7 +7,7 @@ use std::time::Instant;
 use datasets::benchmark::alibaba_pods::AlibabaPodsConfig;
 use datasets::benchmark::cmapss::CmapssConfig;
 use datasets::benchmark::prevent::{PreventConfig, run_facts};
-use datasets::benchmark::{AlibabaPods, Cmapss, Prevent};
+use datasets::benchmark::{AlibabaPods, Cmapss, Prevent, lanl};
 use datasets::{Dataset, Silent, Source, build};
 use features::Split;
 use libtest_mimic::{Arguments, Trial};
@@ -42,6 +42,7 @@ fn main() {
     add("alibaba_pods_have_the_published_outcomes", "alibaba_gpu_pods_2023", alibaba);
     add("prevent_has_the_published_runs", "prevent_redis_runs", prevent);
     add("prevent_metrics_follow_the_stated_rule", "prevent_redis_runs", prevent_rule);
+    add("lanl_nodes_have_the_published_records", "lanl_node_failures", lanl);
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -166,6 +167,27 @@ fn prevent() {
     }
     no_group_in_two_parts(&dataset);
     println!("{}", dataset.describe().unwrap());
+}
+
+fn lanl() {
+    let read = lanl::read(&data("lanl_node_failures")).unwrap();
+    // Counts of the README; zero-length and overlapping rows counted apart with another program.
+    assert_eq!((read.records, read.instant, read.merged), (16_804, 86, 226));
+    assert_eq!(read.nodes.iter().filter(|node| !node.added).count(), 2_491);
+    assert_eq!((read.nodes.len(), read.added), (3_498, 1_007));
+    let outages: usize = read.nodes.iter().map(|node| node.outages.len()).sum();
+    let records: u32 = read.nodes.iter().flat_map(|node| &node.outages).map(|outage| outage.records).sum();
+    assert_eq!((outages + read.merged, records), (16_804, 16_804));
+    let seconds: i64 = read.nodes.iter().flat_map(|node| &node.outages).map(|outage| outage.end - outage.start).sum();
+    assert_eq!(seconds, 390_699_360, "downtime of all nodes");
+    for node in &read.nodes {
+        assert!(node.from < node.until && node.added == node.outages.is_empty(), "{}", node.key);
+        assert!(node.outages.windows(2).all(|pair| pair[0].end < pair[1].start), "{}", node.key);
+    }
+    let systems: BTreeSet<u32> = read.nodes.iter().map(|node| node.system).collect();
+    assert_eq!(systems.len(), 21);
+    let of = |system: u32| read.nodes.iter().filter(|node| node.system == system).count();
+    assert_eq!((of(2), of(12), of(20)), (32, 365, 374), "numbers of this part among 49, 512 and 512 nodes");
 }
 
 /// The metric list was chosen once; this recomputes which metrics change, and which only rise, before the injection.

@@ -32,6 +32,14 @@ impl Table {
         Ok((Self { path: path.to_owned(), columns, names, rows }, input))
     }
 
+    /// Reads `PATH.gz` where it is, else `PATH`.
+    pub(super) fn read_either(path: &Path) -> Result<(Self, Input)> {
+        let mut packed = path.as_os_str().to_owned();
+        packed.push(".gz");
+        let packed = PathBuf::from(packed);
+        Self::read(if packed.exists() { &packed } else { path })
+    }
+
     /// Names of the columns, in order.
     pub(super) fn names(&self) -> &[String] {
         &self.names
@@ -49,6 +57,15 @@ impl Table {
             column: name.to_owned(),
             problem: format!("is missing; the first columns are {}", self.names[..self.names.len().min(12)].join(", ")),
         })
+    }
+
+    /// Positions of several columns.
+    pub(super) fn columns<const N: usize>(&self, names: [&str; N]) -> Result<[usize; N]> {
+        let mut found = [0; N];
+        for (position, name) in found.iter_mut().zip(names) {
+            *position = self.column(name)?;
+        }
+        Ok(found)
     }
 
     /// A cell as text.
