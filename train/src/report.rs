@@ -1,8 +1,10 @@
 //! The report of a comparison: one page that needs nothing beside it, and the same numbers for a terminal.
 //!
 //! [`render`] puts the verdict first, then tables, figures, cards and settings; [`table`] is the short form. Rows of
-//! scores come from `comparison`, sentences from `verdict`, drawings from `figures` and `over_time`.
+//! scores come from `comparison`, sentences from `verdict`, drawings from `figures` and `over_time`. [`render_bundle`] is the
+//! report on one bundle, which draws with the same hands and has its own figures in `bundle`.
 
+mod bundle;
 mod comparison;
 mod figures;
 mod markdown;
@@ -13,6 +15,7 @@ mod verdict;
 #[cfg(test)]
 mod sample;
 
+pub use bundle::render_bundle;
 pub use terminal::table;
 
 use comparison::{Better, Cell, ScoreRow, best_classical, score_name};

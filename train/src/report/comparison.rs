@@ -62,7 +62,7 @@ const NONE_CAUGHT: &str = "no failure was announced at this level";
 
 /// The classical model with the lowest integrated Brier score among those `allowed`.
 pub(super) fn best_classical(evaluation: &Evaluation, allowed: impl Fn(usize) -> bool) -> Option<usize> {
-    lowest_brier(evaluation, |index| allowed(index) && evaluation.models[index].kind != model::ModelKind::HazardNet)
+    lowest_brier(evaluation, |index| allowed(index) && evaluation.models[index].kind.is_classical())
 }
 
 /// The model with the lowest integrated Brier score among those `allowed`.

@@ -7,7 +7,8 @@ use datasets::page::number::{count, percent, plural, small_percent, time};
 use datasets::page::{Layout, absent, figure};
 use datasets::svg::{Axis, Look, Plot};
 
-const QUARTERS: [&str; 4] = ["lowest risk", "lower risk", "higher risk", "highest risk"];
+/// Quarters of rows by predicted risk.
+pub(super) const QUARTERS: [&str; 4] = ["lowest risk", "lower risk", "higher risk", "highest risk"];
 
 /// Every figure, in the order of the report.
 pub(super) fn all(evaluation: &Evaluation) -> String {
@@ -25,11 +26,12 @@ pub(super) fn all(evaluation: &Evaluation) -> String {
 /// n, groups, failures, split: what every caption ends with.
 pub(super) fn counts(evaluation: &Evaluation) -> String {
     format!(
-        "n = {} in {}; {} in a failure ({} distinct); test rows of {}.",
+        "n = {} in {}; {} in a failure ({} distinct); {} rows of {}.",
         plural(evaluation.rows, "row"),
         plural(evaluation.groups, "group"),
         if evaluation.failures == 1 { "1 ends".to_owned() } else { format!("{} end", count(evaluation.failures)) },
         count(evaluation.distinct_failures),
+        evaluation.part,
         evaluation.dataset,
     )
 }
@@ -39,7 +41,7 @@ pub(super) fn horizons(evaluation: &Evaluation) -> String {
     evaluation.horizons.iter().map(|&h| time(h, &evaluation.unit)).collect::<Vec<_>>().join(", ")
 }
 
-fn survival(evaluation: &Evaluation, names: &[&str]) -> String {
+pub(super) fn survival(evaluation: &Evaluation, names: &[&str]) -> String {
     let km = &evaluation.figures.kaplan_meier;
     // Beyond the last row followed the estimate is flat for want of data; the axis ends there.
     let last_edge = evaluation.edges.last().copied().unwrap_or(1.0);
@@ -144,7 +146,7 @@ fn calibration(evaluation: &Evaluation, names: &[&str]) -> String {
     figure("Calibration", Layout::Equal, &panels, &caption)
 }
 
-fn reliability(plot: &mut Plot, table: &ReliabilityTable, unit: &str, look: &Look) {
+pub(super) fn reliability(plot: &mut Plot, table: &ReliabilityTable, unit: &str, look: &Look) {
     for bin in &table.bins {
         plot.dot([bin.predicted, bin.observed], (bin.low, bin.high), look);
     }

@@ -125,6 +125,7 @@ pub(super) fn evaluation(names: &[(&str, ModelKind)]) -> Evaluation {
         .collect();
     Evaluation {
         dataset: "simulated fleet, world B".to_owned(),
+        part: "test".to_owned(),
         rows: 1232,
         groups: 96,
         failures: 388,

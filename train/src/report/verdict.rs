@@ -1,6 +1,6 @@
 //! What the comparison comes to, in sentences.
 
-use super::comparison::{best_classical, lowest_brier, score_name};
+use super::comparison::{lowest_brier, score_name};
 use crate::evaluate::{Difference, Evaluation};
 use datasets::page::number::{GAP, decimals, fixed, p_value, paired_ends, percent};
 
@@ -32,15 +32,17 @@ pub(super) fn verdict(evaluation: &Evaluation) -> Verdict {
         return Verdict { headline: format!("No model was judged on {data}."), details: Vec::new() };
     };
     // The strongest rival on these very rows: choosing it here can only make the first model look worse.
-    let classical = best_classical(evaluation, |index| index > 0);
-    let rival = if first.kind == model::ModelKind::HazardNet { classical } else { None };
+    let without_network = |index: usize| {
+        let kind = evaluation.models[index].kind;
+        index > 0 && !kind.is_neural() && kind != model::ModelKind::Stack
+    };
+    let rival = if first.kind.is_neural() { lowest_brier(evaluation, without_network) } else { None };
     let Some(rival) = rival.or_else(|| lowest_brier(evaluation, |index| index > 0)) else {
         let headline = format!("{} was judged alone on {data}: nothing to compare it with.", first.name);
         return Verdict { headline, details: Vec::new() };
     };
     let rival = &evaluation.models[rival];
-    let what =
-        if rival.kind == model::ModelKind::HazardNet { "the strongest rival" } else { "the best classical rival" };
+    let what = if rival.kind.is_classical() { "the best classical rival" } else { "the strongest rival" };
     let against = |score: &str| {
         evaluation.differences.iter().find(|d| d.a == first.name && d.b == rival.name && d.score == score)
     };
