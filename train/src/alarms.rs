@@ -156,7 +156,7 @@ fn fit_and_predict(
         validation: &validation,
         calibration: &nothing,
     };
-    let prepared = prepare(parts)?;
+    let prepared = prepare(parts, config.cross_fit)?;
     let fitted = fit_model(kind, parts, &prepared, config, work, &Silent)?;
     out.iter()
         .map(|&run| {

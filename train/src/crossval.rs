@@ -69,7 +69,7 @@ pub fn cross_validate(
             validation: &validation,
             calibration: &calibration,
         };
-        let prepared = prepare(parts)?;
+        let prepared = prepare(parts, config.cross_fit)?;
         for (slot, &kind) in predicted.iter_mut().zip(kinds) {
             let checkpoints = work.map(|work| work.join(format!("fold-{fold}-{}", kind.name())));
             let fitted = fit_model(kind, parts, &prepared, config, checkpoints.as_deref(), progress)?;

@@ -22,6 +22,14 @@ pub enum TrainError {
         /// What is missing.
         reason: String,
     },
+    /// A report, an attribution or another look at a fitted model that cannot be had.
+    #[error("{what}: {reason}")]
+    Study {
+        /// What was asked for.
+        what: String,
+        /// What stands against it.
+        reason: String,
+    },
     /// A loss that is no number any more.
     #[error("training diverged in epoch {epoch}: loss is {loss}; lower learning_rate or check the data for outliers")]
     Diverged {

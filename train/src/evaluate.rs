@@ -219,6 +219,9 @@ pub struct RiskGroup {
 pub struct Evaluation {
     /// Data set.
     pub dataset: String,
+    /// Part of the data set the rows are of.
+    #[serde(default = "test_part")]
+    pub part: String,
     /// Rows judged.
     pub rows: usize,
     /// Units resampled.
@@ -251,6 +254,19 @@ pub struct Evaluation {
     pub figures: Figures,
 }
 
+/// Times the integrated Brier score runs over: grid edges up to the last horizon, where enough were still watched.
+#[must_use]
+pub fn brier_times(grid: &TimeGrid, readout: &Readout, censoring: &CensoringWeights) -> Vec<f64> {
+    let last = readout.horizons.last().copied().unwrap_or(grid.last_edge());
+    let until: Vec<f64> = grid.edges().iter().copied().filter(|&t| t > 0.0 && t <= last).collect();
+    censoring.allowed_times(&until)
+}
+
+/// Evaluations of releases that judged nothing else do not say so.
+fn test_part() -> String {
+    features::Split::Test.name().to_owned()
+}
+
 /// Judges every model on the same rows. The first model is the one the others are compared with.
 ///
 /// # Errors
@@ -258,9 +274,7 @@ pub struct Evaluation {
 pub fn evaluate(judged: &Judged<'_>, models: &[Predicted], config: EvaluateConfig) -> Result<Evaluation> {
     let observations = &judged.test.observations;
     let censoring = CensoringWeights::fit(judged.training)?;
-    let last = judged.readout.horizons.last().copied().unwrap_or(judged.grid.last_edge());
-    let until: Vec<f64> = judged.grid.edges().iter().copied().filter(|&t| t > 0.0 && t <= last).collect();
-    let brier_times = censoring.allowed_times(&until);
+    let brier_times = brier_times(judged.grid, judged.readout, &censoring);
     let bootstrap = ClusterBootstrap::new(&judged.test.groups, config.replicates, config.seed)?;
     let rank_bootstrap = ClusterBootstrap::new(&judged.test.groups, config.rank_replicates, config.seed)?;
     let oracle = judged
@@ -376,6 +390,7 @@ pub fn evaluate(judged: &Judged<'_>, models: &[Predicted], config: EvaluateConfi
     let groups: std::collections::HashSet<&String> = judged.test.groups.iter().collect();
     Ok(Evaluation {
         dataset: judged.dataset.to_owned(),
+        part: test_part(),
         rows: observations.len(),
         groups: groups.len(),
         failures: observations.iter().filter(|o| o.failed()).count(),
@@ -406,7 +421,7 @@ fn verdict(difference: &PairedInterval, lower_is_better: bool, a: &str, b: &str)
 }
 
 /// Risk as minus the restricted mean life: the longer the life, the lower the risk.
-fn risk_of(curves: &[SurvivalCurve], restricted_to: f64) -> Result<Vec<f64>> {
+pub(crate) fn risk_of(curves: &[SurvivalCurve], restricted_to: f64) -> Result<Vec<f64>> {
     Ok(curves
         .iter()
         .map(|curve| curve.restricted_mean(restricted_to).map(|m| -m))
@@ -414,7 +429,7 @@ fn risk_of(curves: &[SurvivalCurve], restricted_to: f64) -> Result<Vec<f64>> {
 }
 
 /// Predicted minus true capped life per row, NaN where the truth is not known; `None` when too few are.
-fn rul_errors(observations: &[Observation], risk: &[f64], cap: f64) -> Option<Vec<f64>> {
+pub(crate) fn rul_errors(observations: &[Observation], risk: &[f64], cap: f64) -> Option<Vec<f64>> {
     let errors: Vec<f64> = observations
         .iter()
         .zip(risk)
@@ -427,7 +442,7 @@ fn rul_errors(observations: &[Observation], risk: &[f64], cap: f64) -> Option<Ve
     (known * 10 >= errors.len() * 9).then_some(errors)
 }
 
-fn weighted_rmse(errors: &[f64], weights: &[f64]) -> Option<f64> {
+pub(crate) fn weighted_rmse(errors: &[f64], weights: &[f64]) -> Option<f64> {
     let (sum, total) = errors
         .iter()
         .zip(weights)
@@ -547,6 +562,6 @@ fn thin(points: &[ThresholdPoint], most: usize) -> Vec<[f64; 2]> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "row counts stay far below 2^53")]
-fn mean(values: &[f64]) -> f64 {
+pub(crate) fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }

@@ -22,7 +22,12 @@ use survival::{Observation, TimeGrid};
 use crate::checkpoint::{Checkpoints, State};
 use crate::config::FitConfig;
 use crate::error::{Result, TrainError};
-use crate::loss::{Targets, base_logits, hazard_loss};
+use crate::loss::{Targets, hazard_loss};
+use crate::start::Start;
+
+/// Steps of a pass at least, as long as batches keep [`FEWEST_BATCH_ROWS`].
+const STEPS_PER_EPOCH: usize = 20;
+const FEWEST_BATCH_ROWS: usize = 32;
 
 /// Rows of one part: input and labels.
 #[derive(Debug, Clone, Copy)]
@@ -96,11 +101,13 @@ pub fn fit_network(
     };
     let plain = run.device.device.clone();
     let device = plain.clone().autodiff();
-    let base = base_logits(train.observations, grid, causes);
+    let start = Start::of(run, grid, causes, train, validation)?;
+    let base = start.base;
     // Initial weights are drawn on the CPU, so that every device starts from the same ones.
     let cpu = Device::flex();
     cpu.seed(run.seed);
-    let initial = to_safetensors(&run.network.init(shape, &base, &cpu)?)?;
+    let initial = run.network.init(shape, &base, &cpu)?.with_linear_part(&start.slopes, &cpu)?;
+    let initial = to_safetensors(&initial)?;
     let mut network =
         from_safetensors(run.network.init(shape, &base, &device)?, &initial, &device)?.set_require_grad(true);
     #[expect(clippy::cast_possible_truncation, reason = "weight decay in single precision")]
@@ -110,7 +117,10 @@ pub fn fit_network(
     let train_targets = Targets::new(train.observations, grid, causes);
     let validation_targets = Targets::new(validation.observations, grid, causes);
 
+    let untrained = from_safetensors(run.network.init(shape, &base, &plain)?, &initial, &plain)?;
     let mut state = State::start(initial);
+    // Training must beat where it begins, or the beginning is what is kept.
+    state.best_loss = mean_loss(&untrained, validation, &validation_targets, &plain)?;
     let checkpoints = run.checkpoints.map(|dir| Checkpoints::open(dir, run, shape, train)).transpose()?;
     if let Some(checkpoints) = &checkpoints
         && let Some((saved_network, saved_optimizer, saved_state)) =
@@ -132,7 +142,7 @@ pub fn fit_network(
 
         let mut total = Tensor::<1>::zeros([1], &plain);
         let mut steps = 0.0_f64;
-        for rows in order.chunks(run.fit.batch_rows) {
+        for rows in order.chunks(batch_rows(run.fit, order.len())) {
             let inputs = Inputs::gather(train.design, rows, &device);
             let targets = train_targets.gather(rows, &device);
             let loss = hazard_loss(network.log_probabilities(inputs), targets, run.fit.rps_weight);
@@ -185,6 +195,11 @@ fn mean_loss(network: &HazardNet, part: Part<'_>, targets: &Targets, device: &De
 
 fn first(tensor: Tensor<1>) -> Result<f32> {
     Ok(read(tensor)?.first().copied().unwrap_or(f32::NAN))
+}
+
+/// Few rows still want enough steps in a pass.
+fn batch_rows(fit: &FitConfig, rows: usize) -> usize {
+    fit.batch_rows.min((rows / STEPS_PER_EPOCH).max(FEWEST_BATCH_ROWS))
 }
 
 /// Two warm-up epochs, then a cosine down to a twentieth of the peak.

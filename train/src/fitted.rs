@@ -1,29 +1,34 @@
-//! Any family, fitted on the same rows: normaliser and model on the training part, choices on validation,
-//! probabilities and quantile levels on calibration, alarm levels on validation.
+//! Any family, fitted on the same rows: normaliser, model, then calibration, quantile and alarm levels.
+//!
+//! Without cross-fitting there is one fit: model on the training part, choices on validation, probabilities and quantile
+//! levels on calibration, alarm levels on validation. With K folds there are K, each on the groups outside its fold, and
+//! every row is held out once (cross-fitting; the folds' models together are the bundle's). The normaliser has seen all
+//! rows it scales, but no label.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use datasets::progress::Progress;
+use features::split::group_bucket;
 use features::{Design, FeatureBatch, FeatureSpec, LabeledBatch, Normalizer};
 use model::bundle::BundlePredictor;
-use model::classical::{Classical, ClassicalModel, matrix};
 use model::device::{Chosen, choose};
-use model::neural::Neural;
-use model::{AlarmLevels, Calibration, CurveModel, Fitted, ModelKind, Predictor};
-use survival::scores::log_likelihood::log_loss_contributions;
-use survival::{
-    AalenJohansen, AftOptions, CauseSpecificCox, CauseSpecificWeibull, CensorReason, CoxOptions, DiscreteHazard,
-    HazardOptions, KaplanMeier, Observation, Outcome, Readout, SurvivalCurve, TimeGrid,
-};
+use model::{AlarmLevels, Calibration, Fitted, Member, ModelKind, Predictor};
+use survival::{CensoringWeights, Observation, Readout, SurvivalCurve, TimeGrid};
 
+use crate::boosted_fit::fit_boosted;
+use crate::calibrate::{Held, calibrate};
+use crate::classical_fit::fit_classical;
 use crate::config::TrainConfig;
 use crate::error::{Result, TrainError};
+use crate::evaluate::brier_times;
 use crate::fit::{Epoch, Part, Run, fit_network};
+use crate::lives::Lives;
+use crate::stack::stack_weights;
 
-/// Failures a calibration part must hold before it may move a probability.
-const LEAST_FAILURES: usize = 20;
+/// Folds a stack's shares are chosen over where nothing else is said.
+const STACK_FOLDS: u32 = 3;
 
 /// The parts a model is fitted on, and what they mean.
 #[derive(Clone, Copy)]
@@ -44,13 +49,25 @@ pub struct Parts<'a> {
     pub calibration: &'a LabeledBatch,
 }
 
-/// Normalised input of every part, shared by all families.
+/// Normalised input of every part, shared by all families, and who is fitted on what.
 pub struct Prepared {
-    /// Fitted on the training part.
+    /// Fitted on the rows that are fitted on.
     pub normalizer: Normalizer,
-    train: Design,
-    validation: Design,
-    calibration: Design,
+    design: Design,
+    observations: Vec<Observation>,
+    /// Whose life each row is a cut of, where ages are known.
+    lives: Option<Lives>,
+    fits: Vec<FitRows>,
+    /// Rows that calibrate, and rows that set alarm levels.
+    calibration: Vec<usize>,
+    validation: Vec<usize>,
+}
+
+/// Row numbers of one fit.
+struct FitRows {
+    fit: Vec<usize>,
+    /// Stops and chooses; with folds, also what this fit alone may predict.
+    validate: Vec<usize>,
 }
 
 /// A fitted model with everything a prediction needs.
@@ -67,7 +84,7 @@ pub struct FittedModel {
     pub readout: Readout,
     /// Alarm levels.
     pub alarms: AlarmLevels,
-    /// One entry per epoch, for a network.
+    /// One entry per epoch of the first network fitted.
     pub history: Vec<Epoch>,
     /// What was chosen on the validation part, and what could not be fitted.
     pub notes: Vec<String>,
@@ -77,18 +94,45 @@ pub struct FittedModel {
     pub device: String,
 }
 
-/// Fits the normaliser on the training part and scales every part with it.
+/// Fits the normaliser and scales every part with it; `folds` as in [`TrainConfig::cross_fit`].
 ///
 /// # Errors
-/// When the training part is empty or the spec does not fit.
-pub fn prepare(parts: Parts<'_>) -> Result<Prepared> {
-    let normalizer = Normalizer::fit(parts.spec, &parts.train.features)?;
-    Ok(Prepared {
-        train: normalizer.design(&parts.train.features)?,
-        validation: normalizer.design(&parts.validation.features)?,
-        calibration: normalizer.design(&parts.calibration.features)?,
-        normalizer,
-    })
+/// When the training part is empty, the spec does not fit, or a fold would be empty.
+pub fn prepare(parts: Parts<'_>, folds: u32) -> Result<Prepared> {
+    let (train, validation, calibration) = (parts.train, parts.validation, parts.calibration);
+    let (n, v, c) = (train.rows(), validation.rows(), calibration.rows());
+    let mut all = train.features.clone();
+    all.append(&validation.features)?;
+    all.append(&calibration.features)?;
+    let labels = || [train, validation, calibration].into_iter();
+    let observations = labels().flat_map(|part| part.observations.iter().copied()).collect();
+    let lives = Lives::of(parts.spec, &all);
+    if folds == 0 {
+        let normalizer = Normalizer::fit(parts.spec, &train.features)?;
+        let fits = vec![FitRows { fit: (0..n).collect(), validate: (n..n + v).collect() }];
+        let design = normalizer.design(&all)?;
+        let (calibration, validation) = ((n + v..n + v + c).collect(), (n..n + v).collect());
+        let lives = lives.map(|lives| lives.read_by(&normalizer));
+        return Ok(Prepared { normalizer, design, observations, lives, fits, calibration, validation });
+    }
+    let normalizer = Normalizer::fit(parts.spec, &all)?;
+    let fold_of: Vec<u32> =
+        labels().flat_map(|part| &part.groups).map(|group| group_bucket("cross-fit", group) % folds).collect();
+    let fits = (0..folds)
+        .map(|fold| {
+            let (validate, fit): (Vec<usize>, Vec<usize>) = (0..fold_of.len()).partition(|&row| fold_of[row] == fold);
+            if validate.is_empty() || fit.is_empty() {
+                let reason =
+                    format!("fold {fold} of {folds} would be empty: too few groups; lower cross_fit or set it to 0");
+                return Err(TrainError::Data { model: "any model".to_owned(), reason });
+            }
+            Ok(FitRows { fit, validate })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let design = normalizer.design(&all)?;
+    let rows: Vec<usize> = (0..fold_of.len()).collect();
+    let lives = lives.map(|lives| lives.read_by(&normalizer));
+    Ok(Prepared { normalizer, design, observations, lives, fits, calibration: rows.clone(), validation: rows })
 }
 
 /// Fits one family.
@@ -103,53 +147,59 @@ pub fn fit_model(
     checkpoints: Option<&Path>,
     progress: &dyn Progress,
 ) -> Result<FittedModel> {
-    let started = Instant::now();
     let failures = parts.train.observations.iter().filter(|o| o.failed()).count();
     if failures == 0 {
         let reason = format!("no failure among the {} rows of the training part", parts.train.rows());
         return Err(TrainError::Data { model: kind.name().to_owned(), reason });
     }
-    let mut notes = Vec::new();
-    let mut history = Vec::new();
-    let mut device = Chosen::cpu("classical models are fitted on the CPU");
-    let fitted = match kind {
-        ModelKind::HazardNet => {
-            device = choose(config.device)?;
-            notes.push(format!("trained on {}: {}", device.name, device.why));
-            let run = Run {
-                network: &config.network,
-                fit: &config.fit,
-                seed: config.seed,
-                device: &device,
-                checkpoints,
-                progress,
-            };
-            let train = Part { design: &prepared.train, observations: &parts.train.observations };
-            let validation = Part { design: &prepared.validation, observations: &parts.validation.observations };
-            let result = fit_network(&run, parts.grid, parts.causes.len(), train, validation)?;
-            history = result.history;
-            if let Some(best) = history.iter().min_by(|a, b| a.validation.total_cmp(&b.validation)) {
-                notes.push(format!("epoch {} of {} chosen on validation", best.epoch, history.len()));
-            }
-            Fitted::Neural(Box::new(result.network), config.network.clone(), result.shape)
-        }
-        _ => Fitted::Classical(fit_classical(kind, parts, prepared, config, progress, &mut notes)?),
+    if kind == ModelKind::Stack && prepared.fits.len() < 2 {
+        // Shares chosen on rows a member was fitted or stopped on would favour the member that fits noise.
+        let prepared = prepare(parts, STACK_FOLDS)?;
+        return fit_model(kind, parts, &prepared, config, checkpoints, progress);
+    }
+    let started = Instant::now();
+    let mut fitting = Fitting {
+        parts,
+        prepared,
+        config,
+        checkpoints,
+        progress,
+        notes: Vec::new(),
+        history: Vec::new(),
+        device: Chosen::cpu("classical models are fitted on the CPU"),
     };
-    let mut model = FittedModel {
+    let (fitted, curves) = match kind {
+        ModelKind::Stack => fitting.stack()?,
+        _ => fitting.family(kind)?,
+    };
+    let held = |rows: &[usize]| -> Vec<SurvivalCurve> { rows.iter().filter_map(|&row| curves[row].clone()).collect() };
+    let of = |rows: &[usize]| -> Vec<Observation> { rows.iter().map(|&row| prepared.observations[row]).collect() };
+    let calibration_rows = of(&prepared.calibration);
+    let calibration = Held { curves: held(&prepared.calibration), observations: &calibration_rows };
+    let validation_rows = of(&prepared.validation);
+    let validation =
+        (prepared.fits.len() == 1).then(|| Held { curves: held(&prepared.validation), observations: &validation_rows });
+    let calibrated = calibrate(
+        kind,
+        parts.causes.len(),
+        parts.readout,
+        &config.alarms,
+        &calibration,
+        validation.as_ref(),
+        &mut fitting.notes,
+    )?;
+    Ok(FittedModel {
         kind,
         fitted,
         normalizer: prepared.normalizer.clone(),
-        calibration: Calibration::identity(parts.causes.len()),
-        readout: parts.readout.clone(),
-        alarms: AlarmLevels { horizon: 0.0, elevated_budget: 0.0, elevated: 1.0, high_budget: 0.0, high: 1.0 },
-        history,
-        notes,
-        seconds: 0.0,
-        device: device.name.clone(),
-    };
-    calibrate(&mut model, parts, prepared, config)?;
-    model.seconds = started.elapsed().as_secs_f64();
-    Ok(model)
+        calibration: calibrated.calibration,
+        readout: calibrated.readout,
+        alarms: calibrated.alarms,
+        history: fitting.history,
+        notes: fitting.notes,
+        seconds: started.elapsed().as_secs_f64(),
+        device: fitting.device.name,
+    })
 }
 
 impl FittedModel {
@@ -158,7 +208,8 @@ impl FittedModel {
     /// # Errors
     /// When network and grid do not fit.
     pub fn predictor(&self, grid: &Arc<TimeGrid>) -> Result<BundlePredictor> {
-        Ok(BundlePredictor::new(self.normalizer.clone(), self.core(grid)?, self.calibration.clone()))
+        let model = self.fitted.model(grid, &burn::tensor::Device::flex())?;
+        Ok(BundlePredictor::new(self.normalizer.clone(), model, self.calibration.clone()))
     }
 
     /// Curves of a batch.
@@ -168,191 +219,174 @@ impl FittedModel {
     pub fn predict(&self, grid: &Arc<TimeGrid>, batch: &FeatureBatch) -> Result<Vec<SurvivalCurve>> {
         Ok(self.predictor(grid)?.predict(batch)?)
     }
+}
 
-    fn core(&self, grid: &Arc<TimeGrid>) -> Result<Box<dyn CurveModel>> {
-        Ok(match &self.fitted {
-            Fitted::Classical(model) => Box::new(Classical::new(model.clone(), grid.clone())),
-            Fitted::Neural(network, _, shape) => Box::new(Neural::try_new(
-                (**network).clone(),
-                grid.clone(),
-                burn::tensor::Device::flex(),
-                shape.width,
-                (shape.steps, shape.channels),
+/// Curves of rows a model was not fitted on, by row; `None` where it was.
+type HeldOut = Vec<Option<SurvivalCurve>>;
+
+struct Fitting<'a> {
+    parts: Parts<'a>,
+    prepared: &'a Prepared,
+    config: &'a TrainConfig,
+    checkpoints: Option<&'a Path>,
+    progress: &'a dyn Progress,
+    notes: Vec<String>,
+    history: Vec<Epoch>,
+    device: Chosen,
+}
+
+impl Fitting<'_> {
+    /// One family over every fit of the plan.
+    fn family(&mut self, kind: ModelKind) -> Result<(Fitted, HeldOut)> {
+        let prepared = self.prepared;
+        let mut held: HeldOut = vec![None; prepared.observations.len()];
+        let mut members = Vec::with_capacity(prepared.fits.len());
+        for (fold, rows) in prepared.fits.iter().enumerate() {
+            let design = prepared.design.select(&rows.fit);
+            let validation_design = prepared.design.select(&rows.validate);
+            let of = |rows: &[usize]| -> Vec<Observation> { rows.iter().map(|&r| prepared.observations[r]).collect() };
+            let (observations, validation_observations) = (of(&rows.fit), of(&rows.validate));
+            let train = Part { design: &design, observations: &observations };
+            let validation = Part { design: &validation_design, observations: &validation_observations };
+            let lives = prepared.lives.as_ref().map(|lives| lives.select(&rows.fit));
+            let fitted = self.one(kind, fold, lives.as_ref(), train, validation)?;
+            let model = fitted.model(self.parts.grid, &burn::tensor::Device::flex())?;
+            let mut keep = |rows: &[usize], design: &Design| -> Result<()> {
+                for (&row, curve) in rows.iter().zip(model.curves(design)?) {
+                    held[row] = Some(curve);
+                }
+                Ok(())
+            };
+            keep(&rows.validate, &validation_design)?;
+            if prepared.fits.len() == 1 && !prepared.calibration.is_empty() {
+                keep(&prepared.calibration, &prepared.design.select(&prepared.calibration))?;
+            }
+            members.push((kind, fitted));
+        }
+        Ok((mixture(members), held))
+    }
+
+    /// Families over folds, and shares from what they predicted for rows they had not seen.
+    fn stack(&mut self) -> Result<(Fitted, HeldOut)> {
+        let prepared = self.prepared;
+        let mut families = Vec::new();
+        let mut of_members = Vec::new();
+        for &kind in &self.config.stack.members {
+            let (fitted, held) = self.family(kind)?;
+            families.push((kind, fitted));
+            of_members.push(held.into_iter().flatten().collect::<Vec<_>>());
+        }
+        let censoring = CensoringWeights::fit(&prepared.observations)?;
+        let times = brier_times(self.parts.grid, self.parts.readout, &censoring);
+        let weights = stack_weights(&prepared.observations, &of_members, &times, &censoring)?;
+        for ((kind, _), weight) in families.iter().zip(&weights) {
+            self.notes.push(format!("share of {} in the stack: {weight:.3}", kind.name()));
+        }
+        let mut curves = Vec::with_capacity(prepared.observations.len());
+        for row in 0..prepared.observations.len() {
+            let members: Vec<(f64, &SurvivalCurve)> =
+                weights.iter().zip(&of_members).map(|(&weight, curves)| (weight, &curves[row])).collect();
+            curves.push(Some(SurvivalCurve::mixture(&members)?));
+        }
+        let calibration = Calibration::identity(self.parts.causes.len());
+        let members = families
+            .into_iter()
+            .zip(weights)
+            .filter(|(_, weight)| *weight > 0.0)
+            .map(|((kind, fitted), weight)| Member { kind, weight, calibration: calibration.clone(), fitted })
+            .collect();
+        Ok((Fitted::Mixture(members), curves))
+    }
+
+    /// One fit of one family.
+    fn one(
+        &mut self,
+        kind: ModelKind,
+        fold: usize,
+        lives: Option<&Lives>,
+        train: Part<'_>,
+        validation: Part<'_>,
+    ) -> Result<Fitted> {
+        let (config, parts) = (self.config, self.parts);
+        let causes = parts.causes.len();
+        Ok(match kind {
+            ModelKind::HazardNet => self.network(fold, 0, train, validation)?,
+            ModelKind::HazardNetEnsemble => {
+                let members = (0..config.ensemble.members)
+                    .map(|number| Ok((ModelKind::HazardNet, self.network(fold, number, train, validation)?)))
+                    .collect::<Result<Vec<_>>>()?;
+                mixture(members)
+            }
+            ModelKind::BoostedHazard => Fitted::Boosted(fit_boosted(
+                &config.boosted,
+                config.seed,
+                parts.grid,
+                causes,
+                train,
+                validation,
+                &mut self.notes,
+            )?),
+            _ => Fitted::Classical(fit_classical(
+                kind,
+                &config.classical,
+                parts.grid,
+                causes,
+                self.prepared.normalizer.names(),
+                lives,
+                train,
+                validation,
+                self.progress,
+                &mut self.notes,
             )?),
         })
     }
-}
 
-fn fit_classical(
-    kind: ModelKind,
-    parts: Parts<'_>,
-    prepared: &Prepared,
-    config: &TrainConfig,
-    progress: &dyn Progress,
-    notes: &mut Vec<String>,
-) -> Result<ClassicalModel> {
-    let observations = &parts.train.observations;
-    let causes = parts.causes.len();
-    if kind == ModelKind::KaplanMeier {
-        return Ok(ClassicalModel::KaplanMeier { fitted: AalenJohansen::fit(observations, causes)? });
-    }
-    let columns = if kind == ModelKind::AgeOnly { Some(age_columns(prepared)?) } else { None };
-    let x = matrix(&prepared.train, columns.as_deref())?;
-    let fit_one = |ridge: f64| -> Result<ClassicalModel> {
-        Ok(match kind {
-            ModelKind::Weibull => ClassicalModel::Weibull {
-                fitted: CauseSpecificWeibull::fit(
-                    x.view(),
-                    observations,
-                    causes,
-                    &AftOptions { ridge, tolerance: FIT_TOLERANCE, ..AftOptions::default() },
-                )?,
-            },
-            ModelKind::DiscreteHazard => ClassicalModel::DiscreteHazard {
-                fitted: DiscreteHazard::fit(
-                    x.view(),
-                    observations,
-                    parts.grid,
-                    causes,
-                    &HazardOptions { ridge, tolerance: FIT_TOLERANCE, ..HazardOptions::default() },
-                )?,
-            },
-            _ => ClassicalModel::Cox {
-                fitted: CauseSpecificCox::fit(
-                    x.view(),
-                    observations,
-                    causes,
-                    &CoxOptions { ridge, tolerance: FIT_TOLERANCE, ..CoxOptions::default() },
-                )?,
-                columns: columns.clone(),
-            },
-        })
-    };
-    progress.begin(&format!("fitting {}, ridge penalties", kind.name()), Some(config.classical.ridges.len() as u64));
-    let mut best: Option<(f64, f64, ClassicalModel)> = None;
-    let mut last_error = None;
-    for &ridge in &config.classical.ridges {
-        match fit_one(ridge) {
-            Ok(model) => {
-                let classical = Classical::new(model, parts.grid.clone());
-                let curves = classical.curves(&prepared.validation)?;
-                let loss = mean(&log_loss_contributions(&parts.validation.observations, &curves)?);
-                tracing::info!(model = kind.name(), ridge, loss, "validation");
-                if best.as_ref().is_none_or(|(_, least, _)| loss < *least) {
-                    best = Some((ridge, loss, classical.model().clone()));
-                }
-            }
-            Err(error) => {
-                notes.push(format!("ridge {ridge}: {error}"));
-                last_error = Some(error);
-            }
-        }
-        progress.advance(1);
-    }
-    progress.end();
-    match (best, last_error) {
-        (Some((ridge, _, model)), _) => {
-            notes.push(format!("ridge {ridge} chosen on validation among {:?}", config.classical.ridges));
-            Ok(model)
-        }
-        (None, Some(error)) => Err(error),
-        (None, None) => Err(TrainError::Data { model: kind.name().to_owned(), reason: "no ridge given".to_owned() }),
-    }
-}
-
-/// Gain in log-likelihood below which a fit stops: far below what a validation score can see.
-const FIT_TOLERANCE: f64 = 1e-5;
-
-/// The design columns that tell age and nothing else.
-fn age_columns(prepared: &Prepared) -> Result<Vec<usize>> {
-    let columns: Vec<usize> =
-        prepared.normalizer.names().iter().enumerate().filter(|(_, name)| *name == "age").map(|(at, _)| at).collect();
-    if columns.is_empty() {
-        return Err(TrainError::Data {
-            model: ModelKind::AgeOnly.name().to_owned(),
-            reason: "the feature spec has no column named age".to_owned(),
-        });
-    }
-    Ok(columns)
-}
-
-/// Calibration of hazards and quantile levels on the calibration part, alarm levels on validation.
-fn calibrate(model: &mut FittedModel, parts: Parts<'_>, prepared: &Prepared, config: &TrainConfig) -> Result<()> {
-    let core = model.core(parts.grid)?;
-    let raw = if prepared.calibration.rows == 0 { Vec::new() } else { core.curves(&prepared.calibration)? };
-    let observations = &parts.calibration.observations;
-    let failures = observations.iter().filter(|o| o.failed()).count();
-    // The life table is its own calibration; scaling it by another part's luck helps nobody.
-    if failures >= LEAST_FAILURES && model.kind != ModelKind::KaplanMeier {
-        model.calibration = Calibration::fit(&raw, observations)?;
-    } else if failures < LEAST_FAILURES {
-        model.notes.push(format!("not calibrated: {failures} failures in the calibration part, need {LEAST_FAILURES}"));
-    }
-    let calibrated = |curves: Vec<SurvivalCurve>| -> Result<Vec<SurvivalCurve>> {
-        curves.iter().map(|curve| Ok(model.calibration.apply(curve)?)).collect()
-    };
-    let curves = calibrated(raw)?;
-    let validation = calibrated(core.curves(&prepared.validation)?)?;
-    if failures >= LEAST_FAILURES {
-        model.readout.quantile_levels = conformal_levels(&curves, observations, &parts.readout.quantiles)?;
-    }
-    let horizon = parts.readout.horizons.last().copied().unwrap_or(parts.grid.last_edge());
-    let mut risks = validation
-        .iter()
-        .map(|curve| curve.failure_probability(horizon))
-        .collect::<std::result::Result<Vec<_>, _>>()?;
-    risks.sort_unstable_by(f64::total_cmp);
-    model.alarms = AlarmLevels {
-        horizon,
-        elevated_budget: config.alarms.elevated_budget,
-        elevated: level(&risks, config.alarms.elevated_budget),
-        high_budget: config.alarms.high_budget,
-        high: level(&risks, config.alarms.high_budget),
-    };
-    Ok(())
-}
-
-/// Smallest level with at most `budget` of the sorted risks above it; nobody alarms where all are equal.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::cast_precision_loss,
-    reason = "a share of rows"
-)]
-fn level(sorted: &[f64], budget: f64) -> f64 {
-    let allowed = (sorted.len() as f64 * budget).floor() as usize;
-    let at = sorted.len().saturating_sub(allowed + 1);
-    sorted.get(at).copied().unwrap_or(1.0).next_up().min(1.0)
-}
-
-/// Curve levels at which nominal RUL quantiles cover what they say on the calibration part.
-///
-/// U = F(T | x) is uniform under a right curve; its Kaplan–Meier estimate over censored rows gives, for each
-/// nominal q, the level q′ with P(U ≤ q′) = q (split conformal prediction with censored scores; compare
-/// Candès, Lei & Ren 2023). Levels not reached within the grid stay nominal.
-fn conformal_levels(curves: &[SurvivalCurve], observations: &[Observation], nominal: &[f64]) -> Result<Vec<f64>> {
-    let mut scores = Vec::with_capacity(curves.len());
-    for (curve, observation) in curves.iter().zip(observations) {
-        let last = curve.grid().last_edge();
-        let within = observation.duration() <= last;
-        let level = 1.0 - curve.survival_at(observation.duration().min(last))?;
-        let outcome = match observation.outcome() {
-            Outcome::Failed(cause) if within => Outcome::Failed(cause),
-            _ => Outcome::Censored(CensorReason::EndOfObservation),
+    fn network(&mut self, fold: usize, member: usize, train: Part<'_>, validation: Part<'_>) -> Result<Fitted> {
+        let config = self.config;
+        self.device = choose(config.device)?;
+        let single = self.prepared.fits.len() == 1 && member == 0;
+        let folder: Option<PathBuf> = self
+            .checkpoints
+            .map(|dir| if single { dir.to_owned() } else { dir.join(format!("network-{fold}-{member}")) });
+        let run = Run {
+            network: &config.network,
+            fit: &config.fit,
+            seed: member_seed(config.seed, member),
+            device: &self.device,
+            checkpoints: folder.as_deref(),
+            progress: self.progress,
         };
-        scores.push(Observation::try_new(level.max(1e-12), outcome)?);
+        let result = fit_network(&run, self.parts.grid, self.parts.causes.len(), train, validation)?;
+        if let Some(best) = result.history.iter().min_by(|a, b| a.validation.total_cmp(&b.validation)) {
+            self.notes.push(format!(
+                "network {fold}-{member} on {} ({}): epoch {} of {} chosen on validation",
+                self.device.name,
+                self.device.why,
+                best.epoch,
+                result.history.len()
+            ));
+        }
+        if self.history.is_empty() {
+            self.history = result.history;
+        }
+        Ok(Fitted::Neural(Box::new(result.network), config.network.clone(), result.shape))
     }
-    let distribution = KaplanMeier::fit(&scores)?;
-    let mut levels: Vec<f64> = Vec::with_capacity(nominal.len());
-    for &q in nominal {
-        let reached = distribution.survival().iter().position(|&s| 1.0 - s >= q).map(|at| distribution.times()[at]);
-        let previous = levels.last().copied().unwrap_or(0.0);
-        levels.push(reached.unwrap_or(q).clamp(1e-9, 1.0 - 1e-9).max(previous));
-    }
-    Ok(levels)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "row counts stay far below 2^53")]
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
+/// The first network of an ensemble is the one a single fit with this seed would give.
+fn member_seed(seed: u64, member: usize) -> u64 {
+    seed.wrapping_add((member as u64).wrapping_mul(0x9E37_79B9))
+}
+
+/// Equal shares; one model alone stays itself.
+fn mixture(mut models: Vec<(ModelKind, Fitted)>) -> Fitted {
+    if models.len() == 1
+        && let Some((_, only)) = models.pop()
+    {
+        return only;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a few models")]
+    let weight = 1.0 / models.len() as f64;
+    let member = |(kind, fitted)| Member { kind, weight, calibration: Calibration::identity(0), fitted };
+    Fitted::Mixture(models.into_iter().map(member).collect())
 }

@@ -94,7 +94,7 @@ pub fn train_bundles(
         validation: &parts4.validation,
         calibration: &parts4.calibration,
     };
-    let prepared = prepare(parts)?;
+    let prepared = prepare(parts, config.cross_fit)?;
     let mut trained = Vec::with_capacity(kinds.len());
     for &kind in kinds {
         let dir = place(kind);
@@ -165,8 +165,7 @@ pub fn evaluate_bundles(
             return Err(TrainError::Data { model: info.name.clone(), reason });
         }
         let curves = bundle.predict(&parts.test.features)?;
-        let same_name = predicted.iter().any(|other| other.name == info.name);
-        let name = if same_name { format!("{}@{}", info.name, info.version) } else { info.name.clone() };
+        let name = distinct_name(&predicted, info);
         predicted.push(Predicted::new(name, info.kind, curves, &info.readout, &info.alarms, *seconds)?);
         progress.advance(1);
     }
@@ -174,6 +173,12 @@ pub fn evaluate_bundles(
     let evaluation = evaluate(&judged, &predicted, config);
     progress.end();
     evaluation
+}
+
+/// The bundle's name, with its version where another model bears it already.
+pub(crate) fn distinct_name(predicted: &[Predicted], info: &BundleInfo) -> String {
+    let same_name = predicted.iter().any(|other| other.name == info.name);
+    if same_name { format!("{}@{}", info.name, info.version) } else { info.name.clone() }
 }
 
 /// Rows of a data set under evaluation.
