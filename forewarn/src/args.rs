@@ -1,5 +1,7 @@
 //! As typed; each becomes a library's configuration and is gone.
 
+#[cfg(feature = "train")]
+mod claims;
 #[cfg(all(feature = "lab", target_os = "linux"))]
 mod lab;
 #[cfg(feature = "data")]
@@ -8,9 +10,13 @@ mod lake;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+#[cfg(feature = "train")]
+use clap::ArgGroup;
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 use model::DeviceChoice;
 
+#[cfg(feature = "train")]
+pub(crate) use claims::ClaimsArgs;
 #[cfg(all(feature = "lab", target_os = "linux"))]
 pub(crate) use lab::{LabAction, LabArgs, LabRunArgs};
 #[cfg(feature = "ingest")]
@@ -61,9 +67,21 @@ pub(crate) enum Command {
     /// Fit one model on a data set and write its bundle.
     #[cfg(feature = "train")]
     Train(TrainArgs),
-    /// Compare bundles on the test part of a data set.
+    /// Run a benchmark: tune, fit and judge every family on public data, equal folds and time for all. Resumable.
+    #[cfg(feature = "train")]
+    Bench(BenchArgs),
+    /// Judge claims said beforehand on public data, or ask of your own data set whether the neural model pays.
+    #[cfg(feature = "train")]
+    Claims(ClaimsArgs),
+    /// Compare bundles on the test part of a data set, or past nights with what happened since.
     #[cfg(feature = "train")]
     Evaluate(EvaluateArgs),
+    /// Look into one bundle: a page with every figure, and the numbers behind them as Parquet.
+    #[cfg(feature = "train")]
+    Report(ReportArgs),
+    /// Say which inputs one prediction rests on.
+    #[cfg(feature = "train")]
+    Explain(ExplainArgs),
     /// Score rows of a data set into Parquet, resumable and exactly once.
     #[cfg(feature = "score")]
     Score(ScoreArgs),
@@ -160,6 +178,18 @@ pub(crate) enum DatasetAction {
         /// Cycles between rows (C-MAPSS).
         #[arg(long, default_value_t = 3)]
         cut_every: u32,
+        /// Which of the survival tables.
+        #[arg(long, value_enum, required_if_eq("source", "survival-tables"))]
+        table: Option<TableArg>,
+        /// Which columns of a survival table become features.
+        #[arg(long, value_enum, default_value = "reference")]
+        covariates: CovariatesArg,
+        /// Leave out rows of a survival table with a missing covariate.
+        #[arg(long)]
+        complete_cases: bool,
+        /// Where a GPU of Titan is said to be.
+        #[arg(long, value_enum, default_value = "summary")]
+        places: PlacesArg,
         /// Folder to write; must not exist.
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
@@ -234,36 +264,64 @@ pub(crate) enum ImportSource {
     Cmapss,
     /// Alibaba GPU pods 2023.
     AlibabaPods,
+    /// One of ten medical tables with published results; needs --table.
+    SurvivalTables,
+    /// GPUs of the Titan supercomputer, 2013 to 2019.
+    TitanGpu,
+    /// Drives of Backblaze data centres, 2013 to 2025.
+    BackblazeDrives,
 }
 
-/// Families a bundle can be trained of.
+/// Survival tables with published results.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum ModelArg {
-    /// Neural discrete-time hazard model.
-    HazardNet,
-    /// Cause-specific proportional hazards.
-    Cox,
-    /// Cause-specific Weibull accelerated failure time.
-    Weibull,
-    /// Life table, no covariates.
-    KaplanMeier,
-    /// Logistic hazard per interval, linear.
-    DiscreteHazard,
-    /// Cox on age alone.
-    AgeOnly,
+pub(crate) enum TableArg {
+    /// German Breast Cancer Study Group 2.
+    Gbsg2,
+    /// Serum free light chain.
+    Flchain,
+    /// National Wilms Tumour Study.
+    Nwtco,
+    /// SUPPORT: seriously ill patients in hospital.
+    Support2,
+    /// Veterans' lung cancer trial.
+    Veteran,
+    /// Worcester Heart Attack Study.
+    Whas500,
+    /// METABRIC, published split.
+    DeepsurvMetabric,
+    /// Rotterdam and GBSG, published split.
+    DeepsurvGbsg,
+    /// SUPPORT, published split.
+    DeepsurvSupport,
+    /// Worcester Heart Attack Study, published split.
+    DeepsurvWhas,
 }
 
-impl From<ModelArg> for model::ModelKind {
-    fn from(model: ModelArg) -> Self {
-        match model {
-            ModelArg::HazardNet => Self::HazardNet,
-            ModelArg::Cox => Self::Cox,
-            ModelArg::Weibull => Self::Weibull,
-            ModelArg::KaplanMeier => Self::KaplanMeier,
-            ModelArg::DiscreteHazard => Self::DiscreteHazard,
-            ModelArg::AgeOnly => Self::AgeOnly,
-        }
-    }
+/// Columns of a survival table that become features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CovariatesArg {
+    /// Those of the reference results.
+    Reference,
+    /// Every column known at the start.
+    Baseline,
+}
+
+/// Places of a GPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PlacesArg {
+    /// As the summary says: chosen by what happened later.
+    Summary,
+    /// Of the first insertion.
+    Intervals,
+}
+
+/// Reads a family's name; help lists them with what they are.
+#[cfg(feature = "train")]
+fn model_kind() -> impl clap::builder::TypedValueParser<Value = model::ModelKind> {
+    use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+    let names = model::ModelKind::ALL.map(|kind| PossibleValue::new(kind.name()).help(kind.explanation()));
+    PossibleValuesParser::new(names)
+        .try_map(|name| model::ModelKind::from_name(&name).ok_or_else(|| format!("{name} is no family")))
 }
 
 #[cfg(feature = "train")]
@@ -273,8 +331,8 @@ pub(crate) struct TrainArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) dataset: PathBuf,
     /// Which family; over the file's `model`.
-    #[arg(long, value_enum)]
-    pub(crate) model: Option<ModelArg>,
+    #[arg(long, value_parser = model_kind())]
+    pub(crate) model: Option<model::ModelKind>,
     /// Folder of the bundle; must not exist. A killed run leaves `<out>.run` and goes on from there.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
@@ -292,25 +350,206 @@ pub(crate) struct TrainArgs {
     pub(crate) json: bool,
 }
 
+/// Benchmarks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum BenchName {
+    /// Turbofan engines FD001 to FD004: remaining life, engines in five folds of the training files.
+    Cmapss,
+    /// Ten medical tables with published scores.
+    Survival,
+    /// Production pods (Alibaba 2023), by time.
+    Pods,
+    /// GPUs of Titan, by cabinet.
+    Gpus,
+    /// Drives (Backblaze).
+    Drives,
+    /// Six crashes of a Redis cluster, leave one run out: alarms, lead times, false alarms.
+    Prevent,
+    /// Node outages of Los Alamos: availability and service levels, month by month, at its beginning and its middle.
+    Nodes,
+    /// Which fault, which root, and when: Sock Shop, Nezha, RCD, PetShop, NAB.
+    Faults,
+    /// Containers run to real failure; --data names the data set, datasets/lab/dataset.
+    Lab,
+}
+
 #[cfg(feature = "train")]
 #[derive(Debug, ClapArgs)]
+pub(crate) struct BenchArgs {
+    /// Which one.
+    #[arg(value_enum)]
+    pub(crate) name: BenchName,
+    /// Folder of the public data, one folder per set in it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Folder for data sets, fits and tables; a run that was stopped goes on in it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Tune nothing: fit with the settings of this file, bench/chosen/<NAME>.json of the repository.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) chosen: Option<PathBuf>,
+    /// Only these data sets of the benchmark.
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) tasks: Vec<String>,
+    /// Only these families; the others are compared with the first.
+    #[arg(long, value_name = "MODEL", value_delimiter = ',', value_parser = model_kind())]
+    pub(crate) models: Vec<model::ModelKind>,
+    /// Seeds of the families that have any. Default: 10.
+    #[arg(long, value_name = "N")]
+    pub(crate) seeds: Option<u64>,
+    /// Minutes of tuning per family and part held out. Default: 20.
+    #[arg(long, value_name = "M")]
+    pub(crate) minutes: Option<f64>,
+    /// Trials of tuning at most. Default: 50.
+    #[arg(long, value_name = "N")]
+    pub(crate) trials: Option<usize>,
+    /// Settings, TOML; every key has a default.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Print JSON; progress goes to standard error as JSON lines.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(feature = "train")]
+#[derive(Debug, ClapArgs)]
+#[cfg_attr(feature = "score", command(group(ArgGroup::new("judged").required(true).args(["dataset", "scores"]))))]
+#[cfg_attr(not(feature = "score"), command(group(ArgGroup::new("judged").required(true).args(["dataset"]))))]
 pub(crate) struct EvaluateArgs {
+    /// The data set on whose test part bundles are compared.
+    #[arg(long, value_name = "DIR", requires = "bundles", help_heading = "Bundles on a data set")]
+    pub(crate) dataset: Option<PathBuf>,
+    /// Bundles; the others are compared with the first.
+    #[arg(long = "bundle", value_name = "DIR", requires = "dataset", num_args = 1.., help_heading = "Bundles on a data set")]
+    pub(crate) bundles: Vec<PathBuf>,
+    /// Replicates and seed of the bootstrap, TOML; every key has a default.
+    #[arg(long, value_name = "FILE", requires = "dataset", help_heading = "Bundles on a data set")]
+    pub(crate) config: Option<PathBuf>,
+    /// auto, gpu, cpu or software. Default: auto.
+    #[arg(long, requires = "dataset", help_heading = "Bundles on a data set")]
+    pub(crate) device: Option<DeviceChoice>,
+    #[cfg(feature = "score")]
+    #[command(flatten)]
+    pub(crate) past: PastArgs,
+    /// Folder for what was found (evaluation.json and report.html, or outcomes.json and outcomes.parquet); must not exist.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+    /// Print the JSON instead of the table.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+// No doc comment: it would become that of the command.
+#[cfg(all(feature = "train", feature = "score"))]
+#[derive(Debug, ClapArgs)]
+#[command(next_help_heading = "Past nights against what happened since")]
+pub(crate) struct PastArgs {
+    /// Folder of `forewarn score --out`: its committed nights are joined with the failures since, by ISO week.
+    #[arg(long, value_name = "DIR", requires = "lake")]
+    pub(crate) scores: Option<PathBuf>,
+    /// The lake the nights were scored from, with what came since.
+    #[arg(long, value_name = "DIR", requires = "scores")]
+    pub(crate) lake: Option<PathBuf>,
+    /// Event rules by which failures of the lake are told. The shipped ones unless given.
+    #[arg(long, value_name = "FILE", requires = "scores")]
+    pub(crate) rules: Option<PathBuf>,
+    /// Log of what was done because of a prediction, JSON lines; such ends are reported apart, as intervention.
+    #[arg(long, value_name = "FILE", requires = "scores")]
+    pub(crate) actions: Option<PathBuf>,
+    /// Only rows as of this moment or later (RFC 3339 or milliseconds).
+    #[arg(long, value_name = "T", requires = "scores", value_parser = moment)]
+    pub(crate) since: Option<i64>,
+    /// Only rows as of before this moment; their outcomes are looked for to the end of the lake.
+    #[arg(long, value_name = "T", requires = "scores", value_parser = moment)]
+    pub(crate) until: Option<i64>,
+}
+
+/// Milliseconds of a moment.
+#[cfg(all(feature = "train", feature = "score"))]
+fn moment(text: &str) -> Result<i64, String> {
+    match text.parse::<score::AsOf>() {
+        Ok(score::AsOf::At(milliseconds)) => Ok(milliseconds),
+        _ => Err(format!("{text:?} is neither RFC 3339, such as 2026-11-01T00:00:00Z, nor milliseconds since 1970")),
+    }
+}
+
+/// Parts of a data set a bundle may be judged on: those it was not fitted or calibrated on.
+#[cfg(feature = "train")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PartArg {
+    /// The test part.
+    Test,
+    /// The validation part, on which choices were made: scores there flatter.
+    Validation,
+}
+
+#[cfg(feature = "train")]
+impl From<PartArg> for features::Split {
+    fn from(part: PartArg) -> Self {
+        match part {
+            PartArg::Test => Self::Test,
+            PartArg::Validation => Self::Validation,
+        }
+    }
+}
+
+#[cfg(feature = "train")]
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReportArgs {
+    /// The bundle.
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
     /// The data set.
     #[arg(long, value_name = "DIR")]
     pub(crate) dataset: PathBuf,
-    /// Bundles; the others are compared with the first.
-    #[arg(long = "bundle", value_name = "DIR", required = true, num_args = 1..)]
-    pub(crate) bundles: Vec<PathBuf>,
-    /// Folder for evaluation.json and report.html; must not exist.
-    #[arg(long, value_name = "DIR")]
+    /// The page to write; must not exist. The tables go into a folder beside it: page.html gets page.data.
+    #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
-    /// Replicates and seed of the bootstrap, TOML; every key has a default.
+    /// Which rows it is judged on.
+    #[arg(long, value_enum, default_value = "test")]
+    pub(crate) part: PartArg,
+    /// Other bundles, judged on the same rows.
+    #[arg(long, value_name = "BUNDLE", num_args = 1..)]
+    pub(crate) against: Vec<PathBuf>,
+    /// A later data set of the same feature spec: its inputs are compared with those of training.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) drift: Option<PathBuf>,
+    /// Settings, TOML; every key has a default.
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// auto, gpu, cpu or software.
     #[arg(long, default_value = "auto")]
     pub(crate) device: DeviceChoice,
-    /// Print evaluation.json instead of the table.
+    /// Print every number of the page as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(feature = "train")]
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExplainArgs {
+    /// The bundle.
+    #[arg(value_name = "BUNDLE")]
+    pub(crate) bundle: PathBuf,
+    /// The data set the row is of.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dataset: PathBuf,
+    /// Number of the row, counted from 0 in the order of the data set.
+    #[arg(long, value_name = "N", required_unless_present = "entity")]
+    pub(crate) row: Option<usize>,
+    /// Key of an entity: its newest row.
+    #[arg(long, value_name = "KEY", conflicts_with = "row")]
+    pub(crate) entity: Option<String>,
+    /// Horizon of the probability that is shared out, in the unit of the data set. Default: the one of the bundle's alarms.
+    #[arg(long, value_name = "H")]
+    pub(crate) horizon: Option<f64>,
+    /// Show this many inputs, the largest shares first.
+    #[arg(long, default_value_t = 15)]
+    pub(crate) top: usize,
+    /// auto, gpu, cpu or software.
+    #[arg(long, default_value = "auto")]
+    pub(crate) device: DeviceChoice,
+    /// Print JSON: every input, channel and step.
     #[arg(long)]
     pub(crate) json: bool,
 }

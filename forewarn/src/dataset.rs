@@ -4,13 +4,16 @@ use std::path::Path;
 
 use anyhow::Context;
 use datasets::benchmark::alibaba_pods::AlibabaPodsConfig;
+use datasets::benchmark::backblaze_drives::BackblazeDrivesConfig;
 use datasets::benchmark::cmapss::CmapssConfig;
 use datasets::benchmark::prevent::PreventConfig;
-use datasets::benchmark::{AlibabaPods, Cmapss, Prevent};
+use datasets::benchmark::survival_tables::{Covariates, SurvivalTable, SurvivalTablesConfig};
+use datasets::benchmark::titan_gpu::{Places, TitanGpuConfig};
+use datasets::benchmark::{AlibabaPods, BackblazeDrives, Cmapss, Prevent, SurvivalTables, TitanGpu};
 use datasets::simulator::World;
 use datasets::{Dataset, LakeBuildConfig, LakeSource, Simulator, SimulatorConfig, Source};
 
-use crate::args::{DatasetAction, DatasetArgs, ImportSource, WorldArg};
+use crate::args::{CovariatesArg, DatasetAction, DatasetArgs, ImportSource, PlacesArg, TableArg, WorldArg};
 use crate::bar::{Bar, Style};
 use crate::config_file;
 
@@ -23,14 +26,57 @@ impl From<WorldArg> for World {
     }
 }
 
+impl From<TableArg> for SurvivalTable {
+    fn from(table: TableArg) -> Self {
+        match table {
+            TableArg::Gbsg2 => Self::Gbsg2,
+            TableArg::Flchain => Self::Flchain,
+            TableArg::Nwtco => Self::Nwtco,
+            TableArg::Support2 => Self::Support2,
+            TableArg::Veteran => Self::Veteran,
+            TableArg::Whas500 => Self::Whas500,
+            TableArg::DeepsurvMetabric => Self::DeepsurvMetabric,
+            TableArg::DeepsurvGbsg => Self::DeepsurvGbsg,
+            TableArg::DeepsurvSupport => Self::DeepsurvSupport,
+            TableArg::DeepsurvWhas => Self::DeepsurvWhas,
+        }
+    }
+}
+
+impl From<CovariatesArg> for Covariates {
+    fn from(covariates: CovariatesArg) -> Self {
+        match covariates {
+            CovariatesArg::Reference => Self::Reference,
+            CovariatesArg::Baseline => Self::Baseline,
+        }
+    }
+}
+
+impl From<PlacesArg> for Places {
+    fn from(places: PlacesArg) -> Self {
+        match places {
+            PlacesArg::Summary => Self::Summary,
+            PlacesArg::Intervals => Self::Intervals,
+        }
+    }
+}
+
 pub(crate) fn run(args: DatasetArgs) -> anyhow::Result<()> {
     let bar = Bar::new(Style::Person);
     match args.action {
-        DatasetAction::Import { source, from, subset, cut_every, out } => {
+        DatasetAction::Import { source, from, subset, cut_every, table, covariates, complete_cases, places, out } => {
             let mut source: Box<dyn Source> = match source {
                 ImportSource::Prevent => Box::new(Prevent::open(&PreventConfig { from })?),
                 ImportSource::Cmapss => Box::new(Cmapss::open(CmapssConfig { from, subset, cut_every })?),
                 ImportSource::AlibabaPods => Box::new(AlibabaPods::open(&AlibabaPodsConfig { from })?),
+                ImportSource::SurvivalTables => {
+                    let table = table.context("--source survival-tables needs --table")?.into();
+                    let covariates = covariates.into();
+                    let config = SurvivalTablesConfig { from, table, covariates, complete_cases };
+                    Box::new(SurvivalTables::open(&config)?)
+                }
+                ImportSource::TitanGpu => Box::new(TitanGpu::open(&TitanGpuConfig { from, places: places.into() })?),
+                ImportSource::BackblazeDrives => Box::new(BackblazeDrives::open(&BackblazeDrivesConfig { from })?),
             };
             build(source.as_mut(), &out, &bar)
         }

@@ -101,7 +101,7 @@ pub(crate) fn run(args: DemoArgs) -> anyhow::Result<()> {
             built(&mut AlibabaPods::open(&AlibabaPodsConfig { from })?, &out, &config, &args, &bar)
         }
         DemoSource::Cmapss => demo_real::cmapss(&from, &out, &config, &args, &bar),
-        DemoSource::Prevent => demo_real::prevent(&from, &out, &config, &args, &bar),
+        DemoSource::Prevent => demo_real::prevent(&from, &out, &config, args.json, &bar),
     }
 }
 
@@ -119,7 +119,7 @@ fn whole_path(dataset_dir: &Path, out: &Path, config: &TrainConfig, args: &DemoA
     if !args.json {
         println!("{}", dataset.describe()?);
     }
-    let kinds = ModelKind::ALL;
+    let kinds = ModelKind::FIRST;
     let place = |kind: ModelKind| out.join("bundles").join(kind.name());
     let trained = train_bundles(&dataset, &rows, &kinds, config, &place, bar).context("training")?;
     let mut bundles = Vec::with_capacity(trained.len());

@@ -38,7 +38,7 @@ pub(crate) fn cmapss(from: &Path, out: &Path, config: &TrainConfig, args: &DemoA
         let dataset = Dataset::open(folder.join("dataset"))?;
         let rows = dataset.rows()?;
         let work = folder.join("work");
-        let result = cross_validate(&dataset, &rows, &ModelKind::ALL, config, FOLDS, Some(&work), bar)
+        let result = cross_validate(&dataset, &rows, &ModelKind::FIRST, config, FOLDS, Some(&work), bar)
             .with_context(|| format!("cross-validating {name}"))?;
         let judged = judged(&dataset, &result.rows, &result.rows.observations, None);
         let evaluation = evaluate(&judged, &result.predicted, EvaluateConfig::default())?;
@@ -61,22 +61,24 @@ pub(crate) fn cmapss(from: &Path, out: &Path, config: &TrainConfig, args: &DemoA
 }
 
 /// Six crashes of a Redis cluster: alarms per run, thresholds chosen on the other runs alone.
-pub(crate) fn prevent(from: &Path, out: &Path, config: &TrainConfig, args: &DemoArgs, bar: &Bar) -> anyhow::Result<()> {
+pub(crate) fn prevent(from: &Path, out: &Path, config: &TrainConfig, json: bool, bar: &Bar) -> anyhow::Result<()> {
     let mut source = Prevent::open(&PreventConfig { from: from.to_owned() })?;
     let runs = source.runs().to_vec();
     let folder = out.join("dataset");
-    datasets::build(&mut source, &folder, bar).context("building the data set")?;
+    if !folder.exists() {
+        datasets::build(&mut source, &folder, bar).context("building the data set")?;
+    }
     let dataset = Dataset::open(&folder)?;
     let rows = dataset.rows()?;
     let work = out.join("work");
-    let kinds = [ModelKind::HazardNet, ModelKind::Cox];
+    let kinds = [ModelKind::HazardNet, ModelKind::BoostedHazard, ModelKind::Cox];
     let outcomes = leave_one_run_out(&dataset, &rows, &runs, &kinds, config, Some(&work), bar)?;
     if work.exists() {
         std::fs::remove_dir_all(&work).with_context(|| format!("removing {}", work.display()))?;
     }
     config_file::write(&out.join("training.toml"), config.to_toml().as_bytes())?;
     config_file::write(&out.join("alarms.json"), &serde_json::to_vec_pretty(&outcomes)?)?;
-    if args.json {
+    if json {
         println!("{}", serde_json::to_string_pretty(&serde_json::json!({ "out": out, "runs": outcomes }))?);
     } else {
         println!("{}", alarm_table(&outcomes));

@@ -70,7 +70,11 @@ pub(crate) fn code(error: &anyhow::Error) -> u8 {
         if let Some(error) = cause.downcast_ref::<train::TrainError>() {
             match error {
                 train::TrainError::Config { .. } | train::TrainError::Checkpoint { .. } => return CONFIG,
-                train::TrainError::Data { .. } | train::TrainError::Diverged { .. } => return BAD_DATA,
+                train::TrainError::Data { .. }
+                | train::TrainError::Diverged { .. }
+                | train::TrainError::Study { .. } => {
+                    return BAD_DATA;
+                }
                 train::TrainError::Io { source, .. } => return io_code(source),
                 _ => {}
             }

@@ -116,7 +116,7 @@ pub(crate) fn run(study: &Study) -> anyhow::Result<()> {
             let evaluation = evaluate_bundles(&dataset, rows, &bundles, EvaluateConfig::default(), &bar)?;
             Ok((bundles.into_iter().map(|(bundle, _)| bundle).collect(), evaluation))
         };
-    let (bundles, evaluation) = fit(&rows, &ModelKind::ALL, "bundles")?;
+    let (bundles, evaluation) = fit(&rows, &ModelKind::FIRST, "bundles")?;
     let cards: Vec<(String, String)> =
         bundles.iter().map(|bundle| (bundle.info().name.clone(), bundle.info().card.clone())).collect();
     evaluate::write(&study.out, &evaluation, &dataset.manifest().title, &cards)?;

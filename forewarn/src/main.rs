@@ -4,6 +4,10 @@
 
 mod args;
 mod bar;
+#[cfg(feature = "train")]
+mod bench;
+#[cfg(feature = "train")]
+mod claims;
 mod config_file;
 #[cfg(feature = "data")]
 mod dataset;
@@ -15,6 +19,8 @@ mod device;
 #[cfg(feature = "train")]
 mod evaluate;
 mod exit;
+#[cfg(feature = "train")]
+mod explain;
 #[cfg(feature = "ingest")]
 mod ingest;
 #[cfg(all(feature = "lab", target_os = "linux"))]
@@ -25,8 +31,12 @@ mod lab_study;
 mod lake;
 #[cfg(feature = "data")]
 mod metrics;
+#[cfg(all(feature = "train", feature = "score"))]
+mod outcomes;
 #[cfg(feature = "client")]
 mod predict;
+#[cfg(feature = "train")]
+mod report;
 #[cfg(feature = "score")]
 mod score;
 #[cfg(feature = "serve")]
@@ -80,7 +90,15 @@ fn main() -> ExitCode {
         #[cfg(feature = "train")]
         Command::Train(train_args) => train::run(train_args),
         #[cfg(feature = "train")]
+        Command::Bench(bench_args) => bench::run(&bench_args),
+        #[cfg(feature = "train")]
+        Command::Claims(claims_args) => claims::run(&claims_args),
+        #[cfg(feature = "train")]
         Command::Evaluate(evaluate_args) => evaluate::run(evaluate_args),
+        #[cfg(feature = "train")]
+        Command::Report(report_args) => report::run(report_args),
+        #[cfg(feature = "train")]
+        Command::Explain(explain_args) => explain::run(explain_args),
         #[cfg(feature = "score")]
         Command::Score(score_args) => score::run(score_args),
         #[cfg(feature = "serve")]

@@ -61,13 +61,7 @@ fn of_lake(mut args: ScoreArgs, lake: &Path, bar: &Bar) -> anyhow::Result<(Score
         Some(AsOf::All) => return Err(usage("--as-of all is for data sets; a lake is scored at one moment")),
     };
     let kind = EntityKind::from_name(&args.kind)?;
-    let rules = match &args.rules {
-        Some(path) => {
-            let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
-            EventRules::from_toml(&text).with_context(|| path.display().to_string())?
-        }
-        None => EventRules::shipped(),
-    };
+    let rules = rules(args.rules.as_deref())?;
     // In the config the lake stands where the data set would, so that score.toml says what was scored.
     args.dataset = Some(lake.to_owned());
     args.as_of = Some(AsOf::Latest);
@@ -82,6 +76,13 @@ fn of_lake(mut args: ScoreArgs, lake: &Path, bar: &Bar) -> anyhow::Result<(Score
     }
     let outcome = score_rows(&config, &bundle, &night.rows, &night.digest, bar, &STOP)?;
     Ok((config, outcome))
+}
+
+/// Event rules of a file; the shipped ones where none is named.
+pub(crate) fn rules(path: Option<&Path>) -> anyhow::Result<EventRules> {
+    let Some(path) = path else { return Ok(EventRules::shipped()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?;
+    EventRules::from_toml(&text).with_context(|| path.display().to_string())
 }
 
 fn resolve(args: ScoreArgs) -> anyhow::Result<ScoreConfig> {

@@ -14,7 +14,7 @@ pub(crate) fn run(args: TrainArgs) -> anyhow::Result<()> {
     let name = args.config.as_ref().map_or("settings".to_owned(), |path| path.display().to_string());
     let mut config = TrainConfig::parse(&text, &name)?;
     if let Some(model) = args.model {
-        config.model = model.into();
+        config.model = model;
     }
     if let Some(seed) = args.seed {
         config.seed = seed;

@@ -36,6 +36,8 @@ fn help_names_every_subcommand_and_the_exit_codes() {
         "dataset",
         "train",
         "evaluate",
+        "report",
+        "explain",
         "score",
         "serve",
         "predict",
@@ -72,6 +74,9 @@ fn a_command_line_that_contradicts_itself_is_a_usage_error() {
         &["score", "--dataset", "x", "--bundle", "y", "--out", "z", "--as-of", "all", "--shard", "8/8"],
         &["shard 8 of 8"],
     );
+    let import = ["dataset", "import", "--from", "x", "--out", "y", "--source", "survival-tables"];
+    refused(64, &import, &["--table"]);
+    refused(64, &[&import[..], &["--table", "iris"]].concat(), &["iris", "gbsg2", "deepsurv-whas"]);
     refused(64, &["serve", "--bundle", "x", "--listen", "0.0.0.0:0"], &["0.0.0.0:0", "--insecure"]);
     refused(64, &["device", "--device", "abacus"], &["abacus", "auto, gpu, cpu, software"]);
 }
@@ -90,6 +95,14 @@ fn a_missing_input_is_named() {
         &["dataset", "import", "--source", "cmapss", "--from", text(&missing), "--out", text(&out)],
         &["nothing"],
     );
+    for (source, file) in [
+        (&["survival-tables", "--table", "deepsurv-gbsg"][..], "deepsurv_gbsg_train.csv"),
+        (&["titan-gpu", "--places", "intervals"], "gpu_intervals.csv"),
+        (&["backblaze-drives"], "drives.csv"),
+    ] {
+        let import = ["dataset", "import", "--from", text(&missing), "--out", text(&out), "--source"];
+        refused(66, &[&import[..], source].concat(), &["nothing", file]);
+    }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "something was written");
 }
 
@@ -154,13 +167,13 @@ fn a_bundle_with_a_flipped_bit_or_of_another_spec_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (data, bundle) = small_bundle(folder.path());
     let out = folder.path().join("scores");
-    let path = Path::new(&bundle).join("classical.json");
+    let path = Path::new(&bundle).join("weights.json");
     let bytes = fs::read(&path).unwrap();
     let mut broken = bytes.clone();
     broken[100] ^= 4;
     fs::write(&path, &broken).unwrap();
     let score = ["score", "--dataset", &data, "--bundle", &bundle, "--out", text(&out), "--as-of", "all"];
-    refused(78, &score, &["classical.json", "sha256"]);
+    refused(78, &score, &["weights.json", "sha256"]);
     fs::write(&path, &bytes).unwrap();
 
     let other = folder.path().join("other");

@@ -169,4 +169,40 @@ fn from_an_export_to_tonights_risks() {
     ]);
     let ranked: serde_json::Value = serde_json::from_str(&ranked).unwrap();
     assert!(ranked.is_object());
+
+    // A night of the past, judged by what came after it.
+    let past = (START + 20 * HOURS).to_string();
+    forewarn(&[&night[..], &["--as-of", &past]].concat());
+    let judge = ["evaluate", "--scores", text(&scores), "--lake", text(&lake), "--out"];
+    let outcomes =
+        json(&[&judge[..], &[text(&at("outcomes")), "--until", &(START + 21 * HOURS).to_string(), "--json"]].concat());
+    let bundle = &outcomes["bundles"][0];
+    assert_eq!(bundle["alarm_horizon_guessed"], false, "{outcomes}");
+    let total = &bundle["total"];
+    let count = |value: &serde_json::Value| value.as_u64().unwrap();
+    assert_eq!((count(&total["rows"]), count(&total["nights"])), (PODS, 1), "{total}");
+    // Everybody is killed every 5 to 15 hours, and followed for 16.
+    let within: Vec<u64> = total["horizons"].as_array().unwrap().iter().map(|at| count(&at["failures"])).collect();
+    assert!(within[0] < within[1] && within[1] < within[2] && within[2] == PODS, "{within:?}");
+    assert!(total["brier"]["at"][1].as_f64().unwrap() < total["reference"]["at"][1].as_f64().unwrap(), "{total}");
+    for level in total["alerts"].as_array().unwrap() {
+        assert_eq!(count(&level["caught"]) + count(&level["missed"]), count(&level["failures"]), "{level}");
+    }
+    let written = std::fs::read(at("outcomes").join("outcomes.json")).unwrap();
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&written).unwrap(), outcomes);
+    assert!(at("outcomes").join("outcomes.parquet").is_file());
+    let table = forewarn(&[&judge[..], &[text(&at("both"))]].concat());
+    assert!(table.contains("total") && table.contains("end_of_observation"), "{table}");
+
+    for arguments in [
+        // The folder is there, a lake is missing, and both ways at once.
+        [&judge[..], &[text(&at("outcomes"))]].concat(),
+        vec!["evaluate", "--scores", text(&scores), "--out", text(&at("no"))],
+        [&judge[..], &[text(&at("no")), "--dataset", text(&dataset), "--bundle", text(&at("bundle"))]].concat(),
+        vec!["evaluate", "--out", text(&at("no"))],
+    ] {
+        let refused =
+            Command::new(env!("CARGO_BIN_EXE_forewarn")).args(&arguments).output().expect("the command starts");
+        assert_eq!(refused.status.code(), Some(64), "{arguments:?}: {}", String::from_utf8_lossy(&refused.stderr));
+    }
 }
