@@ -44,7 +44,7 @@ software:
 bench name:
     cargo bench --workspace --bench {{ name }}
 
-# Execute every notebook; needs FOREWARN_DATASET and FOREWARN_EVALUATION.
+# Execute every notebook; needs FOREWARN_DATASET, FOREWARN_EVALUATION and the binary.
 notebooks:
     python3 notebooks/tests/run_notebooks.py
 

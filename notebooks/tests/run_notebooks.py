@@ -2,8 +2,8 @@
 
     run_notebooks.py [--keep DIR] [NOTEBOOK ...]
 
-The notebooks read FOREWARN_DATASET, FOREWARN_EVALUATION, FOREWARN_ADDRESS and FOREWARN_SCORES. Files are left as they are:
-executed copies go to --keep DIR, or nowhere.
+01 reads FOREWARN_DATASET, FOREWARN_EVALUATION, FOREWARN_ADDRESS and FOREWARN_SCORES; the others run FOREWARN_BINARY on datasets/lab.
+Files are left as they are: executed copies go to --keep DIR, or nowhere.
 """
 
 import argparse
@@ -17,7 +17,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
 FOLDER = Path(__file__).resolve().parent.parent
-PATHS = ("FOREWARN_DATASET", "FOREWARN_EVALUATION", "FOREWARN_SCORES")
+PATHS = ("FOREWARN_DATASET", "FOREWARN_EVALUATION", "FOREWARN_SCORES", "FOREWARN_BINARY")
+# What a notebook cannot do without.
+NEEDS = {"01_first_look.ipynb": ("FOREWARN_DATASET", "FOREWARN_EVALUATION")}
 
 
 def main():
@@ -28,13 +30,18 @@ def main():
     notebooks = arguments.notebooks or sorted(FOLDER.glob("[0-9][0-9]_*.ipynb"))
     if not notebooks:
         sys.exit(f"no notebook in {FOLDER}")
-    for name in ("FOREWARN_DATASET", "FOREWARN_EVALUATION"):
-        if not os.environ.get(name):
-            sys.exit(f"{name} is not set; see notebooks/README.md")
-    # Cells run in the notebook's folder, paths are given from here.
+    listed = (FOLDER / "README.md").read_text()
+    for path in notebooks:
+        for name in NEEDS.get(path.name, ()):
+            if not os.environ.get(name):
+                sys.exit(f"{path.name}: {name} is not set; see notebooks/README.md")
+        if f"({path.name})" not in listed:
+            sys.exit(f"{path.name}: notebooks/README.md does not list it")
+    # Cells run in the notebook's folder, paths are given from here. A bare name is looked for on the PATH.
     for name in PATHS:
-        if os.environ.get(name):
-            os.environ[name] = str(Path(os.environ[name]).resolve())
+        given = os.environ.get(name)
+        if given and (name != "FOREWARN_BINARY" or os.sep in given):
+            os.environ[name] = str(Path(given).resolve())
     # The kernel is this interpreter, whatever kernels the machine has registered.
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
 
