@@ -180,7 +180,7 @@ fn alarms(of: &AlertOutcomes) -> [usize; 8] {
 }
 
 fn refused(result: Result<(Outcomes, datasets::table::Table), ScoreError>, code: u8, words: &[&str]) {
-    let error = result.err().expect("a refusal");
+    let Err(error) = result else { panic!("it was to be refused") };
     let message = error.to_string();
     assert_eq!(error.exit_code(), code, "{message}");
     for word in words {

@@ -53,7 +53,7 @@ pub(crate) fn fit_classical(
                 let options = AftOptions { ridge, tolerance: FIT_TOLERANCE, ..AftOptions::default() };
                 ClassicalModel::Weibull { fitted: CauseSpecificWeibull::fit(x.view(), observations, causes, &options)? }
             }
-            ModelKind::CoxTimeVarying => lives.ok_or_else(no_age)?.fit(x.view(), observations, causes, ridge)?,
+            ModelKind::CoxTimeVarying => lives.ok_or_else(no_age)?.fit(&x.view(), observations, causes, ridge)?,
             ModelKind::LogLogistic => {
                 let options = AftOptions { ridge, tolerance: FIT_TOLERANCE, ..AftOptions::default() };
                 let laws = [AftLaw::LogLogistic];

@@ -57,7 +57,7 @@ impl Lives {
     /// When no row has an age, or the fit does not converge.
     pub(crate) fn fit(
         &self,
-        x: ArrayView2<'_, f64>,
+        x: &ArrayView2<'_, f64>,
         observations: &[Observation],
         causes: usize,
         ridge: f64,

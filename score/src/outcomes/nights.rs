@@ -210,7 +210,7 @@ fn take_part(
                 "elevated" => Alarm::Elevated,
                 "high" => Alarm::High,
                 other => {
-                    return Err(table.refuse("alarm", format!("row {row} is {other:?}, none of none, elevated, high")));
+                    return Err(table.refuse("alarm", &format!("row {row} is {other:?}, none of none, elevated, high")));
                 }
             };
             let mut failure_probability = Vec::with_capacity(probabilities.len());
@@ -218,7 +218,7 @@ fn take_part(
                 let p = if column.is_null(row) { f64::NAN } else { column.value(row) };
                 if !(0.0..=1.0).contains(&p) {
                     let name = format!("failure_probability_{horizon}{unit}");
-                    return Err(table.refuse(&name, format!("row {row} is {p}, no probability")));
+                    return Err(table.refuse(&name, &format!("row {row} is {p}, no probability")));
                 }
                 failure_probability.push(p);
             }
@@ -265,13 +265,11 @@ fn terms_of(table: &Columns<'_>, manifest: &NightManifest) -> Result<Terms> {
     for label in names().filter_map(|name| name.strip_prefix("failure_probability_")) {
         let horizon = units.iter().find_map(|unit| Some((label.strip_suffix(unit.short())?.parse().ok()?, *unit)));
         found.push(horizon.ok_or_else(|| {
-            table.refuse(&format!("failure_probability_{label}"), "its name ends in no horizon such as 24h".to_owned())
+            table.refuse(&format!("failure_probability_{label}"), "its name ends in no horizon such as 24h")
         })?);
     }
     let Some(&(alarm_horizon, unit)) = found.last() else {
-        return Err(
-            table.refuse("failure_probability_…", "is missing; these are no risks of `forewarn score`".to_owned())
-        );
+        return Err(table.refuse("failure_probability_…", "is missing; these are no risks of `forewarn score`"));
     };
     let horizons: Vec<f64> = found.iter().map(|(horizon, _)| *horizon).collect();
     let last = format!("_{alarm_horizon}{}", unit.short());
@@ -295,32 +293,30 @@ struct Columns<'a> {
 }
 
 impl Columns<'_> {
-    fn refuse(&self, column: &str, problem: String) -> ScoreError {
+    fn refuse(&self, column: &str, problem: &str) -> ScoreError {
         ScoreError::Parquet { path: self.path.to_owned(), reason: format!("column {column:?}: {problem}") }
     }
 
     fn column(&self, name: &str) -> Result<&dyn Array> {
         let column = self.batch.column_by_name(name);
-        column
-            .map(AsRef::as_ref)
-            .ok_or_else(|| self.refuse(name, "is missing; these are no risks of `forewarn score`".to_owned()))
+        column.map(AsRef::as_ref).ok_or_else(|| self.refuse(name, "is missing; these are no risks of `forewarn score`"))
     }
 
     fn text(&self, name: &str) -> Result<&arrow::array::StringArray> {
         let column = self.column(name)?;
-        column.as_string_opt::<i32>().ok_or_else(|| self.refuse(name, format!("is {}, not text", column.data_type())))
+        column.as_string_opt::<i32>().ok_or_else(|| self.refuse(name, &format!("is {}, not text", column.data_type())))
     }
 
     fn whole(&self, name: &str) -> Result<&arrow::array::Int64Array> {
         let column = self.column(name)?;
         let whole = column.as_primitive_opt::<Int64Type>();
-        whole.ok_or_else(|| self.refuse(name, format!("is {}, not a whole number", column.data_type())))
+        whole.ok_or_else(|| self.refuse(name, &format!("is {}, not a whole number", column.data_type())))
     }
 
     fn number(&self, name: &str) -> Result<&Float64Array> {
         let column = self.column(name)?;
         let number = column.as_primitive_opt::<Float64Type>();
-        number.ok_or_else(|| self.refuse(name, format!("is {}, not a number", column.data_type())))
+        number.ok_or_else(|| self.refuse(name, &format!("is {}, not a number", column.data_type())))
     }
 }
 
