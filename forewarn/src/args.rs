@@ -385,7 +385,7 @@ pub(crate) struct BenchArgs {
     /// Folder for data sets, fits and tables; a run that was stopped goes on in it.
     #[arg(long, value_name = "DIR")]
     pub(crate) out: PathBuf,
-    /// Tune nothing: fit with the settings of this file, bench/chosen/<NAME>.json of the repository.
+    /// Tune nothing: fit with the settings of this file, such as `bench/chosen/survival.json` of the repository.
     #[arg(long, value_name = "FILE")]
     pub(crate) chosen: Option<PathBuf>,
     /// Only these data sets of the benchmark.

@@ -5,7 +5,7 @@
 //! goes on after the last entry. When every shard is in, one manifest commits them; readers trust it alone.
 //! The same input gives the same bytes, so a second night over it changes nothing.
 //!
-//! [`outcomes`] looks back: what nights foretold, joined with what became of the entities since.
+//! [`mod@outcomes`] looks back: what nights foretold, joined with what became of the entities since.
 
 pub mod config;
 pub mod error;

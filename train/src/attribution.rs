@@ -2,8 +2,8 @@
 //!
 //! Both methods walk the straight line from the baseline (every scaled input 0: the mean of the training part, or not
 //! observed) to the row and add up what each input contributed on the way, so that the shares sum to the difference between
-//! the two predictions (completeness). Where the model is a network, [`gradients`] takes the integral of its gradient
-//! (integrated gradients, Sundararajan, Taly & Yan 2017); any other model is walked in small steps, [`walk`]. A share is
+//! the two predictions (completeness). Where the model is a network, `gradients` takes the integral of its gradient
+//! (integrated gradients, Sundararajan, Taly & Yan 2017); any other model is walked in small steps, `walk`. A share is
 //! about the model, not about the world: it says what the prediction rests on, not what would prevent the failure.
 
 mod deletion;

@@ -1,7 +1,7 @@
 //! One bundle looked into: how good, how calibrated, how early, at what cost, for whom, and why.
 //!
 //! [`examine`] judges the bundle on one part of a data set against the life table of the training part (the floor that needs
-//! no covariates) and any other bundles, by the lines of [`crate::evaluate`], and gathers the numbers behind every figure of
+//! no covariates) and any other bundles, by the lines of [`mod@crate::evaluate`], and gathers the numbers behind every figure of
 //! [`crate::report::render_bundle`]; [`tables::write`] puts the same numbers into Parquet files.
 
 mod data;

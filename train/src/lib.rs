@@ -5,7 +5,7 @@
 //! writes a bundle ([`pipeline`]). [`mod@evaluate`] judges any number of models on the same rows, [`report`] draws
 //! what it found; [`mod@examine`] looks into one bundle, with [`attribution`], [`importance`] and [`drift`].
 //!
-//! [`bench`] tunes and compares families on public data, [`claims`] holds what was said of them before against what came
+//! [`mod@bench`] tunes and compares families on public data, [`claims`] holds what was said of them before against what came
 //! out; [`crossval`] and [`alarms`] hold protocols of single sets, [`faults`] asks of fault episodes which type, which
 //! root, and when; [`budget`] says what a score foretells within a budget of false alarms; [`nodes`] forecasts
 //! availability and service levels of machines that are repaired. [`quantum`] holds the quantum rows of the claims

@@ -4,7 +4,7 @@
 //! margins, rivals and budget, committed first; [`lock`] ties the first opening to it and refuses any other. [`laws`]
 //! are checked by counting, [`compare`] holds one family against its rivals on the curves of a benchmark,
 //! [`maintenance`] replays policies over known lives, [`evidence`] reads what other benchmarks wrote, [`controls`] are
-//! what must find nothing and what must be found. [`judge`] turns all of it into rows of a [`report`]; [`own`] is the
+//! what must find nothing and what must be found. [`mod@judge`] turns all of it into rows of a [`report`]; [`own`] is the
 //! same for a data set of one's own.
 
 pub mod compare;
