@@ -1,36 +1,24 @@
 //! The public fault episodes as they lie beside the project: counts of the READMEs, who was hurt, and by what traces.
 //! Ignored where the data is absent.
 
+mod public_data;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
 use datasets::benchmark::faults::{FaultCase, FaultSet, genai, nab, nezha, petshop, rcd, sockshop};
-use libtest_mimic::{Arguments, Trial};
 
-fn data(set: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(set)
-}
+use public_data::data;
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let mut trials = Vec::new();
-    let mut add = |name: &str, set: &str, test: fn()| {
-        let present = data(set).exists();
-        let name = if present { name.to_owned() } else { format!("{name} (../shared/data/{set} is not here)") };
-        let trial = Trial::test(name, move || {
-            test();
-            Ok(())
-        });
-        trials.push(trial.with_ignored_flag(!present));
-    };
-    add("sockshop_has_the_published_faults_and_no_clock", "sockshop_chaos_2023", sockshop_faults);
-    add("sockshop_normal_days_come_before_the_faults", "sockshop_chaos_2023", sockshop_watched);
-    add("nezha_has_the_published_faults", "nezha_faults", nezha_faults);
-    add("rcd_has_the_published_cases", "rcd_sockshop", rcd_cases);
-    add("petshop_has_the_published_issues", "petshop", petshop_issues);
-    add("nab_has_the_published_windows", "nab_server_metrics", nab_windows);
-    add("genai_pods_are_split_by_time", "alibaba_genai_pods_2026", genai_pods);
-    libtest_mimic::run(&arguments, trials).exit();
+    public_data::run(&[
+        ("sockshop_has_the_published_faults_and_no_clock", "sockshop_chaos_2023", sockshop_faults),
+        ("sockshop_normal_days_come_before_the_faults", "sockshop_chaos_2023", sockshop_watched),
+        ("nezha_has_the_published_faults", "nezha_faults", nezha_faults),
+        ("rcd_has_the_published_cases", "rcd_sockshop", rcd_cases),
+        ("petshop_has_the_published_issues", "petshop", petshop_issues),
+        ("nab_has_the_published_windows", "nab_server_metrics", nab_windows),
+        ("genai_pods_are_split_by_time", "alibaba_genai_pods_2026", genai_pods),
+    ]);
 }
 
 fn types(set: &FaultSet) -> BTreeMap<&str, usize> {

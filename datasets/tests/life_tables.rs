@@ -1,7 +1,8 @@
 //! Public life tables as they lie beside the project: counts of the READMEs, and the reference results of other programs
 //! refitted on the built rows. Ignored where the data is absent.
 
-use std::path::{Path, PathBuf};
+mod public_data;
+
 use std::time::Instant;
 
 use datasets::benchmark::backblaze_drives::BackblazeDrivesConfig;
@@ -10,35 +11,22 @@ use datasets::benchmark::titan_gpu::{Places, TitanGpuConfig};
 use datasets::benchmark::{BackblazeDrives, SurvivalTables, TitanGpu};
 use datasets::{Dataset, Silent, Source, build};
 use features::{LabeledBatch, Split};
-use libtest_mimic::{Arguments, Trial};
 use ndarray::Array2;
 use serde_json::Value;
 use survival::scores::concordance::harrell;
 use survival::{CoxModel, CoxOptions};
 
-fn data(set: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(set)
-}
+use public_data::data;
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let mut trials = Vec::new();
-    let mut add = |name: &str, set: &str, test: fn()| {
-        let present = data(set).exists();
-        let name = if present { name.to_owned() } else { format!("{name} (../shared/data/{set} is not here)") };
-        let trial = Trial::test(name, move || {
-            test();
-            Ok(())
-        });
-        trials.push(trial.with_ignored_flag(!present));
-    };
-    add("tables_have_the_published_rows_and_give_the_reference_likelihood", "survival_tables", tables);
-    add("published_splits_are_kept_and_give_the_reference_concordance", "survival_tables", published_splits);
-    add("columns_known_from_the_outcome_are_no_covariates", "survival_tables", baseline);
-    add("titan_has_the_published_deaths_and_gives_the_reference_likelihood", "titan_gpu", titan);
-    add("titan_places_of_the_first_day_differ_where_gpus_moved", "titan_gpu", titan_places);
-    add("backblaze_has_the_published_drives_less_those_dropped", "backblaze_drives", backblaze);
-    libtest_mimic::run(&arguments, trials).exit();
+    public_data::run(&[
+        ("tables_have_the_published_rows_and_give_the_reference_likelihood", "survival_tables", tables),
+        ("published_splits_are_kept_and_give_the_reference_concordance", "survival_tables", published_splits),
+        ("columns_known_from_the_outcome_are_no_covariates", "survival_tables", baseline),
+        ("titan_has_the_published_deaths_and_gives_the_reference_likelihood", "titan_gpu", titan),
+        ("titan_places_of_the_first_day_differ_where_gpus_moved", "titan_gpu", titan_places),
+        ("backblaze_has_the_published_drives_less_those_dropped", "backblaze_drives", backblaze),
+    ]);
 }
 
 fn built(source: &mut dyn Source) -> (tempfile::TempDir, Dataset) {

@@ -1,7 +1,8 @@
 //! The public data as it lies beside the project: counts of the READMEs, times, parts. Ignored where it is absent.
 
+mod public_data;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use datasets::benchmark::alibaba_pods::AlibabaPodsConfig;
@@ -10,7 +11,8 @@ use datasets::benchmark::prevent::{PreventConfig, run_facts};
 use datasets::benchmark::{AlibabaPods, Cmapss, Prevent, lanl};
 use datasets::{Dataset, Silent, Source, build};
 use features::Split;
-use libtest_mimic::{Arguments, Trial};
+
+use public_data::data;
 
 /// Engines, rows of the training file; engines, rows of the test file; mean and largest true remaining life.
 const CMAPSS: [(usize, i64, usize, f64, f64); 4] = [
@@ -20,30 +22,16 @@ const CMAPSS: [(usize, i64, usize, f64, f64); 4] = [
     (249, 61_249, 248, 86.55, 195.0),
 ];
 
-fn data(set: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(set)
-}
-
 fn main() {
-    let arguments = Arguments::from_args();
-    let mut trials = Vec::new();
-    let mut add = |name: &str, set: &str, test: fn()| {
-        let present = data(set).exists();
-        let name = if present { name.to_owned() } else { format!("{name} (../shared/data/{set} is not here)") };
-        let trial = Trial::test(name, move || {
-            test();
-            Ok(())
-        });
-        trials.push(trial.with_ignored_flag(!present));
-    };
-    add("cmapss_has_the_published_engines_rows_and_lives", "cmapss", cmapss_counts);
-    add("cmapss_fd001_is_built_with_remaining_life_as_duration", "cmapss", cmapss_fd001);
-    add("cmapss_fd004_is_built_per_condition", "cmapss", cmapss_fd004);
-    add("alibaba_pods_have_the_published_outcomes", "alibaba_gpu_pods_2023", alibaba);
-    add("prevent_has_the_published_runs", "prevent_redis_runs", prevent);
-    add("prevent_metrics_follow_the_stated_rule", "prevent_redis_runs", prevent_rule);
-    add("lanl_nodes_have_the_published_records", "lanl_node_failures", lanl);
-    libtest_mimic::run(&arguments, trials).exit();
+    public_data::run(&[
+        ("cmapss_has_the_published_engines_rows_and_lives", "cmapss", cmapss_counts),
+        ("cmapss_fd001_is_built_with_remaining_life_as_duration", "cmapss", cmapss_fd001),
+        ("cmapss_fd004_is_built_per_condition", "cmapss", cmapss_fd004),
+        ("alibaba_pods_have_the_published_outcomes", "alibaba_gpu_pods_2023", alibaba),
+        ("prevent_has_the_published_runs", "prevent_redis_runs", prevent),
+        ("prevent_metrics_follow_the_stated_rule", "prevent_redis_runs", prevent_rule),
+        ("lanl_nodes_have_the_published_records", "lanl_node_failures", lanl),
+    ]);
 }
 
 fn cmapss(subset: u8, cut_every: u32) -> Cmapss {

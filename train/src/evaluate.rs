@@ -451,20 +451,29 @@ pub(crate) fn weighted_rmse(errors: &[f64], weights: &[f64]) -> Option<f64> {
     (total > 0.0).then(|| (sum / total).sqrt())
 }
 
+/// Whether a life lies between two quantiles, `None` where it is not known: a quantile beyond the grid bounds nothing from
+/// above, and everything within the grid lies below it.
+pub(crate) fn interval_holds(
+    observation: &Observation,
+    last: f64,
+    low: Option<f64>,
+    high: Option<f64>,
+) -> Option<bool> {
+    let duration = observation.duration();
+    let known = observation.failed() || duration >= last;
+    let above = low.map_or(duration >= last, |edge| duration >= edge);
+    let below = high.is_none_or(|edge| duration <= edge);
+    known.then_some(above && below)
+}
+
 /// Share of known lives between the outermost RUL quantiles, and its nominal value.
 fn coverage(observations: &[Observation], predicted: &Predicted) -> Option<(f64, f64)> {
     let mut inside = 0.0;
     let mut known = 0.0;
     for ((observation, curve), (low, high)) in observations.iter().zip(&predicted.curves).zip(&predicted.rul_interval) {
-        let (duration, last) = (observation.duration(), curve.grid().last_edge());
-        if !observation.failed() && duration < last {
-            continue;
-        }
-        // A quantile beyond the grid bounds nothing from above, and everything within the grid lies below it.
-        let above = low.map_or(duration >= last, |edge| duration >= edge);
-        let below = high.is_none_or(|edge| duration <= edge);
+        let Some(held) = interval_holds(observation, curve.grid().last_edge(), *low, *high) else { continue };
         known += 1.0;
-        inside += f64::from(u8::from(above && below));
+        inside += f64::from(u8::from(held));
     }
     #[expect(clippy::cast_precision_loss, reason = "row counts")]
     let rows = observations.len() as f64;

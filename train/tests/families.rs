@@ -7,9 +7,10 @@ use datasets::simulator::World;
 use features::Split;
 use model::{CurveModel, DeviceChoice, Fitted, LoadedBundle, ModelKind, Predictor};
 use survival::SurvivalCurve;
+use train::bench::task::ThreeParts;
 use train::config::{BoostedConfig, EnsembleConfig, FitConfig};
 use train::pipeline::train_bundles;
-use train::{Parts, TrainConfig, fit_model, prepare};
+use train::{TrainConfig, fit_model, prepare};
 
 fn quick() -> TrainConfig {
     TrainConfig {
@@ -56,17 +57,12 @@ fn a_mixture_is_the_mean_of_its_members() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = common::fleet(&folder.path().join("fleet"), World::LogLinear, 24, false);
     let rows = dataset.rows().unwrap();
-    let (train, validation, calibration) =
-        (rows.part(Split::Train), rows.part(Split::Validation), rows.part(Split::Calibration));
-    let parts = Parts {
-        spec: dataset.spec(),
-        grid: dataset.grid(),
-        causes: dataset.causes(),
-        readout: dataset.readout(),
-        train: &train,
-        validation: &validation,
-        calibration: &calibration,
+    let labels = ThreeParts {
+        train: rows.part(Split::Train),
+        validation: rows.part(Split::Validation),
+        calibration: rows.part(Split::Calibration),
     };
+    let parts = labels.of(&dataset);
     let prepared = prepare(parts, 0).unwrap();
     let fitted = fit_model(ModelKind::HazardNetEnsemble, parts, &prepared, &quick(), None, &Silent).unwrap();
     let Fitted::Mixture(members) = &fitted.fitted else { unreachable!("two networks") };
@@ -87,24 +83,19 @@ fn dropping_survived_intervals_moves_no_mean_risk() {
     let folder = tempfile::tempdir().unwrap();
     let dataset = common::fleet(&folder.path().join("fleet"), World::Interaction, 60, false);
     let rows = dataset.rows().unwrap();
-    let (train, validation, calibration) =
-        (rows.part(Split::Train), rows.part(Split::Validation), rows.part(Split::Calibration));
-    let parts = Parts {
-        spec: dataset.spec(),
-        grid: dataset.grid(),
-        causes: dataset.causes(),
-        readout: dataset.readout(),
-        train: &train,
-        validation: &validation,
-        calibration: &calibration,
+    let labels = ThreeParts {
+        train: rows.part(Split::Train),
+        validation: rows.part(Split::Validation),
+        calibration: rows.part(Split::Calibration),
     };
+    let parts = labels.of(&dataset);
     let prepared = prepare(parts, 0).unwrap();
     let mean_risk = |cells: usize| -> (f64, String) {
         let mut config = quick();
         config.boosted.cells = cells;
         let fitted = fit_model(ModelKind::BoostedHazard, parts, &prepared, &config, None, &Silent).unwrap();
         let model = fitted.fitted.model(dataset.grid(), &burn::tensor::Device::flex()).unwrap();
-        let design = fitted.normalizer.design(&train.features).unwrap();
+        let design = fitted.normalizer.design(&labels.train.features).unwrap();
         let horizon = dataset.readout().horizons[1];
         let curves = model.curves(&design).unwrap();
         let total: f64 = curves.iter().map(|curve| curve.failure_probability(horizon).unwrap()).sum();

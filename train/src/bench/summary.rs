@@ -21,7 +21,7 @@ use survival::{CensoringWeights, ClusterBootstrap, Observation, SurvivalCurve};
 use crate::bench::run::{BenchConfig, ChosenSettings, PartAnswers};
 use crate::bench::task::Task;
 use crate::error::Result;
-use crate::evaluate::{brier_times, mean, risk_of, rul_errors, weighted_rmse};
+use crate::evaluate::{brier_times, interval_holds, mean, risk_of, rul_errors, weighted_rmse};
 
 /// Scores of one fit, or of the folds of one seed together.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -297,11 +297,9 @@ fn scores(fit: &Fit<'_>) -> Result<SeedScores> {
 fn coverage(fit: &Fit<'_>) -> Result<Option<f64>> {
     let mut inside = Vec::new();
     for ((curve, observation), (low, high)) in fit.curves.iter().zip(fit.observations).zip(fit.levels) {
-        let (duration, last) = (observation.duration(), curve.grid().last_edge());
-        if observation.failed() || duration >= last {
-            let above = curve.quantile(*low)?.map_or(duration >= last, |edge| duration >= edge);
-            let below = curve.quantile(*high)?.is_none_or(|edge| duration <= edge);
-            inside.push(f64::from(u8::from(above && below)));
+        let (low, high) = (curve.quantile(*low)?, curve.quantile(*high)?);
+        if let Some(held) = interval_holds(observation, curve.grid().last_edge(), low, high) {
+            inside.push(f64::from(u8::from(held)));
         }
     }
     Ok((!inside.is_empty()).then(|| mean(&inside)))

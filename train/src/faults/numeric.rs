@@ -1,6 +1,6 @@
 //! The small arithmetic the benchmark needs: robust statistics, linear systems, correlations, one distribution.
 
-use survival::special::ln_gamma;
+use survival::special_beta::beta_regularised;
 
 /// Makes the median absolute deviation of a normal sample its standard deviation.
 const NORMAL: f64 = 1.4826;
@@ -127,47 +127,13 @@ pub(super) fn least_squares(rows: &[Vec<f64>], target: &[f64], ridge: f64) -> Op
     Some((coefficients, residual))
 }
 
-/// Regularised incomplete beta function I_x(a, b), by its continued fraction (modified Lentz; DLMF 8.17.22).
-pub(super) fn incomplete_beta(a: f64, b: f64, x: f64) -> f64 {
-    if x <= 0.0 {
-        return 0.0;
-    }
-    if x >= 1.0 {
-        return 1.0;
-    }
-    // The fraction converges fast below the mean of the distribution; beyond it the mirror image does.
-    if x > (a + 1.0) / (a + b + 2.0) {
-        return 1.0 - incomplete_beta(b, a, 1.0 - x);
-    }
-    const TINY: f64 = 1e-300;
-    let keep = |value: f64| if value.abs() < TINY { TINY } else { value };
-    let front = (a * x.ln() + b * (1.0 - x).ln() + ln_gamma(a + b) - ln_gamma(a) - ln_gamma(b)).exp() / a;
-    let mut c = 1.0;
-    let mut d = 1.0 / keep(1.0 - (a + b) * x / (a + 1.0));
-    let mut value = d;
-    for step in 1..500 {
-        let m = f64::from(step);
-        for coefficient in [
-            m * (b - m) * x / ((a + 2.0 * m - 1.0) * (a + 2.0 * m)),
-            -(a + m) * (a + b + m) * x / ((a + 2.0 * m) * (a + 2.0 * m + 1.0)),
-        ] {
-            d = 1.0 / keep(1.0 + coefficient * d);
-            c = keep(1.0 + coefficient / c);
-            value *= c * d;
-        }
-        if (c * d - 1.0).abs() < 1e-15 {
-            break;
-        }
-    }
-    (front * value).clamp(0.0, 1.0)
-}
-
 /// P(F > f) for Fisher's F with `numerator` and `denominator` degrees of freedom.
 pub(super) fn fisher_survival(f: f64, numerator: f64, denominator: f64) -> f64 {
     if f <= 0.0 {
         return 1.0;
     }
-    incomplete_beta(0.5 * denominator, 0.5 * numerator, denominator / (denominator + numerator * f))
+    // Degrees of freedom are above 0 by the callers' counts; were they not, nothing would be significant.
+    beta_regularised(0.5 * denominator, 0.5 * numerator, denominator / (denominator + numerator * f)).unwrap_or(1.0)
 }
 
 /// A number in [0, 1) that follows from the seed and the words alone (FNV-1a, then the mixer of SplitMix64).
@@ -189,11 +155,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_incomplete_beta_agrees_with_scipy() {
-        // scipy.special.betainc and scipy.stats.f.sf
-        for (a, b, x, expected) in BETA {
-            assert!((incomplete_beta(a, b, x) - expected).abs() < 1e-12 * (1.0 + expected), "I_{x}({a}, {b})");
-        }
+    fn the_tail_of_f_agrees_with_scipy() {
+        // scipy.stats.f.sf
         for (f, n, d, expected) in FISHER {
             assert!((fisher_survival(f, n, d) - expected).abs() < 1e-12, "P(F > {f}; {n}, {d})");
         }
@@ -217,13 +180,6 @@ mod tests {
         assert_eq!(least_squares(&twice, &target, 0.0), None, "two equal columns have no solution");
     }
 
-    const BETA: [(f64, f64, f64, f64); 5] = [
-        (0.5, 0.5, 0.3, 0.36901011956554536),
-        (2.0, 3.0, 0.9, 0.9963),
-        (20.0, 1.5, 0.97, 0.7450046401842914),
-        (10.0, 0.5, 0.01, 1.770034965528571e-21),
-        (150.0, 80.0, 0.6, 0.050412109907381084),
-    ];
     const FISHER: [(f64, f64, f64, f64); 4] = [
         (3.2, 1.0, 20.0, 0.08879655230006496),
         (0.4, 2.0, 40.0, 0.6729713331080577),

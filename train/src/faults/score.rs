@@ -3,9 +3,9 @@
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
+use survival::compare::binomial::clopper_pearson;
 use survival::{ClusterBootstrap, Interval};
 
-use super::numeric::incomplete_beta;
 use crate::error::Result;
 
 /// Class of highest probability; the first of equals.
@@ -50,30 +50,10 @@ pub(super) fn confusion(truth: &[usize], predicted: &[usize], classes: usize) ->
     counts
 }
 
-/// Exact binomial interval of Clopper & Pearson (1934) at 95 % for `hits` of `n`; the whole of [0, 1] for none of none.
+/// Exact binomial interval at 95 % for `hits` of `n`; the whole of [0, 1] for none of none.
 pub(super) fn exact_binomial(hits: usize, n: usize) -> Interval {
-    let level = 0.95;
-    if n == 0 || hits > n {
-        return Interval { estimate: f64::NAN, low: 0.0, high: 1.0, level };
-    }
-    let (k, size) = (hits as f64, n as f64);
-    let tail = 0.5 * (1.0 - level);
-    let low = if hits == 0 { 0.0 } else { beta_quantile(k, size - k + 1.0, tail) };
-    let high = if hits == n { 1.0 } else { beta_quantile(k + 1.0, size - k, 1.0 - tail) };
-    Interval { estimate: k / size, low, high, level }
-}
-
-fn beta_quantile(a: f64, b: f64, level: f64) -> f64 {
-    let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..100 {
-        let middle = 0.5 * (low + high);
-        if incomplete_beta(a, b, middle) < level {
-            low = middle;
-        } else {
-            high = middle;
-        }
-    }
-    0.5 * (low + high)
+    let nothing_known = Interval { estimate: f64::NAN, low: 0.0, high: 1.0, level: 0.95 };
+    clopper_pearson(hits, n, 0.95).unwrap_or(nothing_known)
 }
 
 /// Mean of values in [0, 1] with an interval: by resampled clusters, or, where resampling would show no spread, by the
